@@ -1,0 +1,66 @@
+"""AMASS motion capture as joints: exact, and without a mesh.
+
+The stages, for use as a library::
+
+    body = amass_joints.load_body_model("smplh/male/model.npz", "dmpls/male/model.npz")
+    regressor = amass_joints.load_regressor("J_regressor_h36m.npy")
+    folded = amass_joints.fold(body, regressor)                    # once per body
+    shaped = folded.with_shape(betas)                              # once per sequence
+    positions_3d = shaped.pose(poses, trans, dmpls)                # (frames, joints, 3), metres
+
+and whole files and trees: :func:`convert_file`, :func:`convert_tree`; their results: :func:`load`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from amass_joints.body_models import BodyModel, load_body_model
+    from amass_joints.convert import Converted, Settings, convert_file, convert_tree
+    from amass_joints.datasets import load
+    from amass_joints.errors import InputError
+    from amass_joints.folding import FoldedBody, ShapedBody, fold
+    from amass_joints.regressors import JointRegressor, load_regressor
+    from amass_joints.report import Report
+    from amass_joints.sequences import Sequence, Skipped, read_sequence
+
+__all__ = [
+    "BodyModel",
+    "Converted",
+    "FoldedBody",
+    "InputError",
+    "JointRegressor",
+    "Report",
+    "Sequence",
+    "Settings",
+    "ShapedBody",
+    "Skipped",
+    "convert_file",
+    "convert_tree",
+    "fold",
+    "load",
+    "load_body_model",
+    "load_regressor",
+    "read_sequence",
+]
+
+_HOMES = {
+    "body_models": ("BodyModel", "load_body_model"),
+    "convert": ("Converted", "Settings", "convert_file", "convert_tree"),
+    "datasets": ("load",),
+    "errors": ("InputError",),
+    "folding": ("FoldedBody", "ShapedBody", "fold"),
+    "regressors": ("JointRegressor", "load_regressor"),
+    "report": ("Report",),
+    "sequences": ("Sequence", "Skipped", "read_sequence"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that the command line starts at once."""
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,50 @@
+"""Named joint sets: joint names, parents, row orders. The one home of conventions.
+
+Units are metres, radians and hertz. Two frames of reference occur:
+
+* model space, in which body models are given: y up, x towards the person's left, z forward, T pose;
+* world space, in which AMASS's ``trans`` and our results are given: z up.
+
+``parents[k]`` is the index of joint ``k``'s parent, -1 for the root.
+"""
+
+from __future__ import annotations
+
+SMPLH_JOINTS: tuple[str, ...] = (
+    "pelvis",
+    *("left_hip", "right_hip", "spine1"),
+    *("left_knee", "right_knee", "spine2"),
+    *("left_ankle", "right_ankle", "spine3"),
+    *("left_foot", "right_foot", "neck"),
+    *("left_collar", "right_collar", "head"),
+    *("left_shoulder", "right_shoulder"),
+    *("left_elbow", "right_elbow"),
+    *("left_wrist", "right_wrist"),
+    *(
+        f"{side}_{finger}{number}"
+        for side in ("left", "right")
+        for finger in ("index", "middle", "pinky", "ring", "thumb")
+        for number in (1, 2, 3)
+    ),
+)
+"""The 52 joints of SMPL+H: 22 of the body, 15 of each hand (Romero et al., Embodied Hands, 2017)."""
+
+SMPLH_PARENTS: tuple[int, ...] = (
+    *(-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19),
+    *(20, 22, 23, 20, 25, 26, 20, 28, 29, 20, 31, 32, 20, 34, 35),
+    *(21, 37, 38, 21, 40, 41, 21, 43, 44, 21, 46, 47, 21, 49, 50),
+)
+"""The kinematic tree of SMPL+H."""
+
+H36M17_SPIN_JOINTS: tuple[str, ...] = (
+    "pelvis",
+    *("left_hip", "left_knee", "left_ankle"),
+    *("right_hip", "right_knee", "right_ankle"),
+    *("spine", "neck", "jaw", "head_top"),
+    *("left_shoulder", "left_elbow", "left_wrist"),
+    *("right_shoulder", "right_elbow", "right_wrist"),
+)
+"""Human3.6M's 17 joints in the row order of SPIN's and HMR's ``J_regressor_h36m.npy``."""
+
+H36M17_SPIN_PARENTS: tuple[int, ...] = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15)
+"""The bones that people draw between the joints of :data:`H36M17_SPIN_JOINTS`."""
