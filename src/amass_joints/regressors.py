@@ -1,0 +1,89 @@
+"""Joint regressors: matrices that give joints as linear combinations of a posed mesh's vertices."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from amass_joints.arrays import ArrayFileError, NpzFile, float64, listed, read_npy
+from amass_joints.body_models import NUM_VERTICES
+from amass_joints.errors import InputError
+
+
+@dataclass(frozen=True)
+class JointRegressor:
+    """Joints as linear combinations of vertices: ``joints = matrix @ vertices``."""
+
+    matrix: Float[np.ndarray, "regressed_joints vertices"]
+    """One row a joint; dimensionless. Rows need not sum to 1, and those of real files do not quite."""
+
+
+def load_regressor(path: str | os.PathLike[str], num_vertices: int = NUM_VERTICES) -> JointRegressor:
+    """Read a joint regressor.
+
+    Args:
+        path: an ``.npy`` file, or an ``.npz`` with one array in it: real numbers, shape (any, ``num_vertices``), C or
+            Fortran order; or a sparse matrix that ``scipy.sparse.save_npz`` wrote (CSR, CSC or COO).
+        num_vertices: how many vertices the body model's mesh has.
+
+    Raises:
+        InputError: the file is missing, broken, or not such a matrix.
+    """
+    path = Path(path)
+    expected = f"expected a matrix of shape (joints, {num_vertices}), saved with np.save()"
+    try:
+        matrix = float64(_read_npz(path) if _is_zip(path) else read_npy(path))
+    except (ArrayFileError, TypeError) as error:
+        raise InputError(f"{path}: not a usable joint regressor: {error}; {expected}.") from error
+    if matrix.ndim != 2 or matrix.shape[1] != num_vertices or not len(matrix):
+        transposed = matrix.ndim == 2 and matrix.shape[0] == num_vertices
+        raise InputError(
+            f"{path}: not a usable joint regressor: its shape is {matrix.shape}; {expected}."
+            f"{' It is transposed: save its .T instead.' if transposed else ''}"
+        )
+    if not np.isfinite(matrix).all():
+        raise InputError(f"{path}: not a usable joint regressor: it holds values that are not finite.")
+    return JointRegressor(matrix)
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False  # for read_npy to report
+
+
+def _read_npz(path: Path) -> np.ndarray:
+    with NpzFile(path) as npz:
+        if len(npz.names) == 1:
+            return npz.read(npz.names[0])
+        if "format" not in npz.names:
+            raise ArrayFileError(f"it holds the arrays {listed(npz.names)}, expected one")
+        return _read_sparse(npz)
+
+
+def _read_sparse(npz: NpzFile) -> Float[np.ndarray, "rows columns"]:
+    """Read what scipy.sparse.save_npz writes; SciPy itself is not needed for it."""
+    layout = str(npz.read("format").astype(str))
+    values = npz.read_float64("data")
+    if layout == "coo":
+        row, column = npz.read("row"), npz.read("col")
+    elif layout in ("csr", "csc"):
+        indptr, indices = npz.read("indptr"), npz.read("indices")
+        major = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        row, column = (major, indices) if layout == "csr" else (indices, major)
+    else:
+        raise ArrayFileError(f"it is a sparse matrix in the format '{layout}', expected csr, csc or coo")
+    try:
+        dense = np.zeros(npz.read("shape"))
+        if row.min(initial=0) < 0 or column.min(initial=0) < 0:
+            raise IndexError("negative indices")
+        np.add.at(dense, (row, column), values)  # entries named twice add up, as they do in SciPy
+    except (IndexError, TypeError, ValueError, MemoryError) as error:
+        raise ArrayFileError(f"it is not a valid sparse matrix ({error})") from error
+    return dense
