@@ -1,0 +1,47 @@
+"""The folded bodies of a run: each is loaded and folded when a sequence first needs it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from amass_joints.body_models import BodyModelFiles, load_body_model
+from amass_joints.files import sha256
+from amass_joints.folding import FoldedBody, fold
+from amass_joints.regressors import JointRegressor
+from amass_joints.sequences import Skipped
+
+
+class FoldedBodies:
+    """Gives the folded body of a gender, the same one every time, to any thread."""
+
+    def __init__(self, regressor: JointRegressor, files: dict[str, BodyModelFiles]) -> None:
+        self.sha256: dict[Path, str] = {}
+        """The fingerprints of the body model files that were used so far."""
+        self._regressor = regressor
+        self._files = files
+        self._folded: dict[str, FoldedBody] = {}
+        self._lock = threading.Lock()
+
+    def get(self, gender: str, *, soft_tissue: bool) -> FoldedBody | Skipped:
+        """Give the body of a gender; a sequence that needs files which are not there is skipped.
+
+        Raises:
+            InputError: a model file is broken.
+        """
+        files = self._files[gender]
+        missing = [path for path in files.missing() if soft_tissue or path == files.body]
+        if missing:
+            return Skipped(f"it needs the {gender} body model, and {' and '.join(map(str, missing))} is not there")
+        with self._lock:
+            if gender not in self._folded:
+                self._folded[gender] = self._load(files)
+            return self._folded[gender]
+
+    def _load(self, files: BodyModelFiles) -> FoldedBody:
+        dmpls = files.dmpls if files.dmpls is not None and files.dmpls.is_file() else None
+        folded = fold(load_body_model(files.body, dmpls), self._regressor)
+        for path in (files.body, dmpls):
+            if path is not None:
+                self.sha256[path] = sha256(path)
+        return folded

@@ -1,0 +1,267 @@
+"""The story of the program: one sequence; one dataset; a whole tree.
+
+A sequence is one job. It reads its file, takes its body, poses the frames that the target frame rate looks at, and
+blends them; no job needs another. A dataset is its sequences, gathered and written. A tree is its datasets.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+
+from amass_joints import datasets, executors, kernels
+from amass_joints.bodies import FoldedBodies
+from amass_joints.body_models import body_model_files, find_body_models
+from amass_joints.errors import InputError
+from amass_joints.files import check_writable, sha256
+from amass_joints.regressors import load_regressor
+from amass_joints.report import ConvertedSequence, DatasetReport, Listener, Report, SkippedSequence
+from amass_joints.resample import resample
+from amass_joints.sequences import (
+    FRAME_RATES,
+    Dataset,
+    NotASequence,
+    Sequence,
+    SequenceFile,
+    Skipped,
+    find_datasets,
+    read_sequence,
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How sequences are converted."""
+
+    rate: float | None = None
+    """Target frame rate, Hz; None: each sequence's own."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """Of the arithmetic and the result."""
+    dmpls: bool = True
+    """Whether soft tissue is used where a sequence has it."""
+    device: str = "cpu"
+    """``cpu``, ``cuda`` or ``cuda:N``."""
+    batch_size: int = 2048
+    """How many frames a GPU takes at once; changes no result."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One sequence as joints."""
+
+    positions_3d: Float[np.ndarray, "frames joints 3"]
+    """Metres, world frame, z up; joints in the order of the regressor's rows."""
+    frame_rate: float
+    """Hz."""
+    gender: str
+    soft_tissue: bool
+    """Whether DMPLs were used."""
+    source_frames: int
+    source_frame_rate: float
+
+
+def convert_sequence(path: Path, bodies: FoldedBodies, settings: Settings) -> Converted | Skipped | NotASequence:
+    """Convert one sequence file."""
+    sequence = read_sequence(path, dmpls=settings.dmpls)
+    if not isinstance(sequence, Sequence):
+        return sequence
+    body = bodies.get(sequence.gender, soft_tissue=sequence.dmpls is not None)
+    if isinstance(body, Skipped):
+        return body
+    resampling = resample(len(sequence.poses), sequence.frame_rate, settings.rate)
+    if not resampling.num_frames:
+        return Skipped(
+            f"too short: {len(sequence.poses)} frames at {sequence.frame_rate:g} Hz give none at {settings.rate:g} Hz"
+        )
+    posed = body.with_shape(sequence.betas, settings.dtype).pose(
+        sequence.poses,
+        sequence.trans,
+        sequence.dmpls,
+        looked_at=resampling.looked_at,
+        device=settings.device,
+        batch_size=settings.batch_size,
+    )
+    if not np.isfinite(posed).all():
+        return Skipped("its joints would not be finite: it holds values too large for a human motion")
+    return Converted(
+        positions_3d=resampling.interpolate(posed),
+        frame_rate=settings.rate or sequence.frame_rate,
+        gender=sequence.gender,
+        soft_tissue=sequence.dmpls is not None,
+        source_frames=len(sequence.poses),
+        source_frame_rate=sequence.frame_rate,
+    )
+
+
+def convert_dataset(
+    dataset: Dataset, output: Path, bodies: FoldedBodies, settings: Settings, workers: int, listener: Listener
+) -> DatasetReport:
+    """Convert the sequences of a dataset and write their joints to ``output``."""
+    started = time.monotonic()
+    tree: datasets.PositionsTree = {}
+    converted: list[ConvertedSequence] = []
+    skipped = [SkippedSequence(name, reason.reason) for name, reason in dataset.skipped]
+    passed_over = dataset.passed_over
+
+    def job(file: SequenceFile) -> tuple[SequenceFile, Converted | Skipped | NotASequence]:
+        return file, convert_sequence(file.path, bodies, settings)
+
+    listener.dataset_begins(dataset)
+    for file, outcome in executors.run(job, dataset.sequences, workers):
+        match outcome:
+            case Converted():
+                tree.setdefault(file.subject, {})[file.name] = {
+                    "positions_3d": outcome.positions_3d,
+                    "frame_rate": outcome.frame_rate,
+                }
+                converted.append(_record(file, outcome))
+            case Skipped(reason):
+                skipped.append(SkippedSequence(str(file), reason))
+            case NotASequence():
+                passed_over += 1
+        listener.sequence_ends(file, outcome.source_frames if isinstance(outcome, Converted) else 0)
+    if tree:
+        datasets.save(output, tree)
+    report = DatasetReport(
+        name=dataset.name,
+        output=str(output) if tree else None,
+        converted=tuple(converted),
+        skipped=tuple(skipped),
+        passed_over=passed_over,
+        seconds=time.monotonic() - started,
+    )
+    listener.dataset_ends(report)
+    return report
+
+
+def convert_tree(
+    amass_dir: str | os.PathLike[str],
+    out_dir: str | os.PathLike[str],
+    joint_regressor: str | os.PathLike[str],
+    *,
+    body_models: str | os.PathLike[str] | None = None,
+    settings: Settings = Settings(),
+    only: Iterable[str] = (),
+    skip_existing: bool = False,
+    workers: int | None = None,
+    listener: Listener | None = None,
+) -> Report:
+    """Convert all datasets below a directory, each to one file of its name.
+
+    Args:
+        amass_dir: holds ``DATASET/SUBJECT/SEQUENCE_poses.npz``.
+        out_dir: gets ``DATASET.npz``; made where it is not there.
+        joint_regressor: a matrix (joints, 6890) in a file.
+        body_models: the directory that holds ``smplh/`` and ``dmpls/``; None: where
+            :func:`amass_joints.body_models.find_body_models` finds it.
+        settings: how sequences are converted.
+        only: globs on ``dataset/subject/sequence``; none: everything.
+        skip_existing: leave alone what has an output file.
+        workers: how many sequences are converted at a time; None: as many as there are cores. Changes no result.
+        listener: is told how it goes.
+
+    Raises:
+        InputError: nothing can be converted at all: no body model, a regressor of the wrong shape, no sequences, an
+            output directory that cannot be written. Raised before the first sequence.
+    """
+    started = time.monotonic()
+    listener = listener or Listener()
+    settings = _with_usable_device(settings, listener)
+    found = find_datasets(Path(amass_dir), tuple(only))
+    bodies = _bodies(Path(joint_regressor), body_models, settings)
+    out_dir = Path(out_dir)
+    check_writable(out_dir)
+    listener.begins(found)
+    reports = []
+    # A worker is a thread of its own; a BLAS that makes more of them only gets in the way.
+    with threadpool_limits(1, user_api="blas"):
+        for dataset in found:
+            output = out_dir / f"{dataset.name}.npz"
+            if skip_existing and output.exists():
+                reports.append(_left_alone(dataset, output, listener))
+            else:
+                reports.append(
+                    convert_dataset(dataset, output, bodies, settings, workers or executors.cores_at_hand(), listener)
+                )
+    return Report(
+        options={
+            "amass_dir": os.fspath(amass_dir),
+            "out_dir": os.fspath(out_dir),
+            "joint_regressor": os.fspath(joint_regressor),
+            "only": list(only),
+            "skip_existing": skip_existing,
+            **asdict(settings),
+        },
+        inputs={
+            os.fspath(joint_regressor): sha256(Path(joint_regressor)),
+            **{str(path): digest for path, digest in bodies.sha256.items()},
+        },
+        datasets=tuple(reports),
+        seconds=time.monotonic() - started,
+    )
+
+
+def convert_file(
+    path: str | os.PathLike[str],
+    joint_regressor: str | os.PathLike[str],
+    *,
+    body_models: str | os.PathLike[str] | None = None,
+    settings: Settings = Settings(),
+) -> Converted | Skipped:
+    """Convert one sequence file, wherever it lies.
+
+    For many files, :func:`convert_tree` is the way: this loads regressor and body model anew at each call.
+
+    Raises:
+        InputError: the joint regressor or the body models cannot be used.
+    """
+    settings = _with_usable_device(settings, Listener())
+    outcome = convert_sequence(Path(path), _bodies(Path(joint_regressor), body_models, settings), settings)
+    if isinstance(outcome, NotASequence):
+        return Skipped("it is no AMASS sequence: it holds neither 'poses' nor 'trans'")
+    return outcome
+
+
+def _bodies(joint_regressor: Path, body_models: str | os.PathLike[str] | None, settings: Settings) -> FoldedBodies:
+    lowest, highest = FRAME_RATES
+    if settings.rate is not None and not lowest <= settings.rate <= highest:
+        raise InputError(f"the target frame rate is {settings.rate:g} Hz, expected {lowest:g} to {highest:g} Hz.")
+    regressor = load_regressor(joint_regressor)
+    directory = find_body_models(None if body_models is None else Path(body_models), joint_regressor)
+    return FoldedBodies(regressor, body_model_files(directory, dmpls=settings.dmpls))
+
+
+def _with_usable_device(settings: Settings, listener: Listener) -> Settings:
+    problem = kernels.problem_with_device(settings.device)
+    if problem is None:
+        return settings
+    listener.warning(f"{problem}: converting on the CPU instead, which gives the same joints.")
+    return replace(settings, device="cpu")
+
+
+def _left_alone(dataset: Dataset, output: Path, listener: Listener) -> DatasetReport:
+    report = DatasetReport(dataset.name, str(output), already_there=True)
+    for file in dataset.sequences:
+        listener.sequence_ends(file, 0)
+    listener.dataset_ends(report)
+    return report
+
+
+def _record(file: SequenceFile, converted: Converted) -> ConvertedSequence:
+    return ConvertedSequence(
+        name=f"{file.subject}/{file.name}",
+        gender=converted.gender,
+        soft_tissue=converted.soft_tissue,
+        source_frame_rate=converted.source_frame_rate,
+        frame_rate=converted.frame_rate,
+        source_frames=converted.source_frames,
+        frames=len(converted.positions_3d),
+    )

@@ -1,0 +1,173 @@
+"""What was converted and what was skipped, and why: as types, and as JSON."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from amass_joints.files import written_whole
+from amass_joints.sequences import Dataset, SequenceFile
+
+
+@dataclass(frozen=True)
+class ConvertedSequence:
+    """What became of a sequence that was converted."""
+
+    name: str
+    """``subject/sequence``"""
+    gender: str
+    soft_tissue: bool
+    """Whether DMPLs were used."""
+    source_frame_rate: float
+    """Hz."""
+    frame_rate: float
+    """Hz, of the result."""
+    source_frames: int
+    frames: int
+    """How many frames came out."""
+
+
+@dataclass(frozen=True)
+class SkippedSequence:
+    """A sequence that was not converted."""
+
+    name: str
+    """``dataset/subject/sequence``"""
+    reason: str
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """What became of one dataset."""
+
+    name: str
+    output: str | None
+    """The file written, or with ``already_there`` found; None where nothing could be converted."""
+    converted: tuple[ConvertedSequence, ...] = ()
+    skipped: tuple[SkippedSequence, ...] = ()
+    passed_over: int = 0
+    """How many files were no sequences."""
+    already_there: bool = False
+    """Left alone, because its output existed (``--skip-existing``)."""
+    seconds: float = 0.0
+
+    @property
+    def hours(self) -> float:
+        """How long the converted motions last."""
+        return sum(one.source_frames / one.source_frame_rate for one in self.converted) / 3600
+
+    @property
+    def source_frames(self) -> int:
+        """How many frames were read."""
+        return sum(one.source_frames for one in self.converted)
+
+    @property
+    def frames(self) -> int:
+        """How many frames came out."""
+        return sum(one.frames for one in self.converted)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run: enough to make its datasets again."""
+
+    options: Mapping[str, Any]
+    """The arguments of the run."""
+    inputs: Mapping[str, str]
+    """SHA-256 of the joint regressor and of each body model file that was used, by path."""
+    datasets: tuple[DatasetReport, ...]
+    seconds: float
+    versions: Mapping[str, str] = field(default_factory=lambda: _versions())
+
+    @property
+    def skipped(self) -> list[SkippedSequence]:
+        """All that was skipped."""
+        return [one for dataset in self.datasets for one in dataset.skipped]
+
+    @property
+    def total(self) -> DatasetReport:
+        """All datasets as if they were one."""
+        return DatasetReport(
+            name="total",
+            output=None,
+            converted=tuple(one for dataset in self.datasets for one in dataset.converted),
+            skipped=tuple(self.skipped),
+            passed_over=sum(dataset.passed_over for dataset in self.datasets),
+            seconds=self.seconds,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the report as JSON.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with written_whole(path) as stream:
+            stream.write(json.dumps(self._as_json(), indent=2).encode("ascii") + b"\n")
+
+    def _as_json(self) -> dict[str, Any]:
+        total = self.total
+        return {
+            "versions": dict(self.versions),
+            "options": dict(self.options),
+            "sha256": dict(self.inputs),
+            "total": _numbers(total),
+            "datasets": [_numbers(dataset) | asdict(dataset) for dataset in self.datasets],
+        }
+
+
+SomeListener = TypeVar("SomeListener", bound="Listener")
+
+
+class Listener:
+    """Is told how a run goes, between entering and leaving it. This one keeps silent, but for warnings."""
+
+    def __enter__(self: SomeListener) -> SomeListener:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def begins(self, datasets: list[Dataset]) -> None:
+        """Take note of what is going to be converted."""
+
+    def dataset_begins(self, dataset: Dataset) -> None:
+        """Take note that this dataset is next."""
+
+    def sequence_ends(self, file: SequenceFile, source_frames: int) -> None:
+        """Take note that a sequence was converted, or skipped (0 frames)."""
+
+    def dataset_ends(self, report: DatasetReport) -> None:
+        """Take note that a dataset is done and written."""
+
+    def warning(self, message: str) -> None:
+        """Take note of something that does not stop the run."""
+        warnings.warn(message, stacklevel=3)
+
+
+def _numbers(dataset: DatasetReport) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "sequences": len(dataset.converted),
+        "without_soft_tissue": sum(not one.soft_tissue for one in dataset.converted),
+        "hours": dataset.hours,
+        "source_frames": dataset.source_frames,
+        "frames": dataset.frames,
+        "skipped_sequences": len(dataset.skipped),
+        "passed_over": dataset.passed_over,
+        "seconds": dataset.seconds,
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
+        **{name: importlib.metadata.version(name) for name in ("amass-joints", "numpy", "numba")},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }

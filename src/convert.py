@@ -1,0 +1,13 @@
+"""The entry point of AMASS-to-3DHPE, by the same name and with the same options.
+
+From this directory: ``python convert.py --amass_dir ../data --out_dir OUT --joint_regressor
+../support_data/J_regressor_h36m.npy --r 50 --gpu_id 0 --batch_size 2048``. It is ``amass-joints convert``.
+"""
+
+import sys
+
+from amass_joints.cli import main
+
+if __name__ == "__main__":
+    sys.argv.insert(1, "convert")
+    main()
