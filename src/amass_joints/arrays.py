@@ -14,13 +14,14 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedIOBase
     from pathlib import Path
     from types import TracebackType
 
@@ -85,13 +86,13 @@ class NpzFile:
             raise ArrayFileError(f"array '{name}': {error}") from error
 
     @contextmanager
-    def _open(self, name: str) -> Iterator[tuple[IO[bytes], int]]:
+    def _open(self, name: str) -> Iterator[tuple[BufferedIOBase, int]]:
         if name not in self._members:
             raise ArrayFileError(f"it has no array '{name}' (it has {listed(self.names)})")
         member = self._members[name]
         try:
             with _readable_faults(), self._zip.open(member) as stream:
-                yield stream, member.file_size
+                yield cast("BufferedIOBase", stream), member.file_size
         except ArrayFileError as error:
             raise ArrayFileError(f"array '{name}': {error}") from error
 
@@ -114,7 +115,7 @@ def float64(array: np.ndarray) -> Float[np.ndarray, "..."]:
     """
     if array.dtype.kind not in "fiu":
         raise TypeError(f"expected real numbers, found {array.dtype}")
-    return np.ascontiguousarray(array, np.float64)
+    return np.asarray(array, np.float64, order="C")
 
 
 def listed(names: tuple[str, ...], most: int = 12) -> str:
@@ -125,11 +126,11 @@ def listed(names: tuple[str, ...], most: int = 12) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _read_array(stream: IO[bytes], size: int) -> np.ndarray:
+def _read_array(stream: BufferedIOBase, size: int) -> np.ndarray:
     header = _read_header(stream, size)
     # A bytearray, so that the array can be written to like any other.
     data = bytearray(math.prod(header.shape) * header.dtype.itemsize)
-    if stream.readinto(data) != len(data):  # type: ignore[attr-defined]
+    if stream.readinto(data) != len(data):
         raise ArrayFileError("it ends early")
     if stream.read(1):  # which also makes zipfile check the CRC
         raise ArrayFileError("more data follows than its header says")
@@ -137,7 +138,7 @@ def _read_array(stream: IO[bytes], size: int) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _read_header(stream: IO[bytes], size: int) -> ArrayHeader:
+def _read_header(stream: BufferedIOBase, size: int) -> ArrayHeader:
     start = stream.tell()
     try:
         version = npy_format.read_magic(stream)

@@ -187,3 +187,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names need not fit the terminal
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,7 @@ import os
 import pickle
 import zipfile
 from pathlib import Path
-from typing import IO, Any, ClassVar, TypeAlias, TypedDict, cast
+from typing import Any, ClassVar, TypeAlias, TypedDict
 
 import numpy as np
 from jaxtyping import Float
@@ -103,6 +103,10 @@ class _Pickler(pickle.Pickler):
         return np.ndarray, ((0,), "b"), thing.__reduce__()[2]
 
 
+_REBUILDERS: tuple[Any, ...] = (np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0])
+"""NumPy's private functions _reconstruct and scalar, wherever this NumPy has them."""
+
+
 class _Unpickler(pickle.Unpickler):
     """Rebuilds NumPy arrays and scalars, and nothing else that has a name."""
 
@@ -113,12 +117,9 @@ class _Unpickler(pickle.Unpickler):
         **{
             (f"numpy.{core}.multiarray", rebuild.__name__): rebuild
             for core in ("core", "_core")
-            for rebuild in cast("list[Any]", [np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]])
+            for rebuild in _REBUILDERS
         },
     }
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        super().__init__(stream, encoding="latin1")
 
     def find_class(self, module: str, name: str) -> Any:
         try:

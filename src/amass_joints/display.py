@@ -140,7 +140,9 @@ def _notes(report: Report) -> list[str]:
     stiff = sum(not one.soft_tissue for one in total.converted)
     notes = []
     if stiff and report.options["dmpls"]:
-        notes.append(f"{stiff:,} sequences have no DMPLs: converted without soft tissue.")
+        notes.append(f"Converted without soft tissue, because the files have no DMPLs: {stiff:,} sequences.")
     if total.passed_over:
-        notes.append(f"{total.passed_over:,} files are no sequences (shape.npz and the like): passed over.")
+        notes.append(
+            f"Passed over, because they are no sequences (shape.npz and the like): {total.passed_over:,} files."
+        )
     return notes

@@ -117,7 +117,11 @@ class ShapedBody:
             dmpls = np.empty((len(poses), 0))
         shapes = {"poses": poses.shape, "trans": trans.shape, "dmpls": dmpls.shape}
         frames = len(poses)
-        expected = {"poses": (frames, 3 * folded.num_joints), "trans": (frames, 3), "dmpls": (frames, *dmpls.shape[1:2])}
+        expected = {
+            "poses": (frames, 3 * folded.num_joints),
+            "trans": (frames, 3),
+            "dmpls": (frames, *dmpls.shape[1:2]),
+        }
         if shapes != expected:
             raise InputError(f"the arrays have the shapes {shapes}, expected {expected}.")
         num_dmpls = min(dmpls.shape[1], self.step_matrix.shape[1] - 1)
