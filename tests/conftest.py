@@ -1,0 +1,36 @@
+"""Checks array shapes while the tests run, and makes the stand-in files that many tests need."""
+
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Every module with array annotations, but for the kernels: Numba compiles them as they stand.
+install_import_hook(
+    [
+        f"amass_joints.{module}"
+        for module in ("arrays", "bodies", "body_models", "convert", "datasets", "demo", "folding", "mesh")
+    ]
+    + [f"amass_joints.{module}" for module in ("regressors", "report", "resample", "sequences")],
+    "typechecker.check",
+)
+
+SHARED = Path(__file__).parents[2] / "shared" / "samples"
+
+
+@pytest.fixture(scope="session")
+def support_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the stand-in ``body_models/`` and ``J_regressor_h36m.npy``."""
+    from amass_joints.demo import write_support_data
+
+    directory = tmp_path_factory.mktemp("support_data")
+    write_support_data(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The directory of the real samples, which are not part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the real samples are not there: {SHARED}")
+    return SHARED

@@ -1,0 +1,237 @@
+"""Whole trees: what comes out, whatever the order of work; what is skipped; what stops a run."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import amass_joints as aj
+from amass_files import sequence_arrays, write_sequence
+from amass_joints import mesh
+from amass_joints.convert import Settings, convert_file, convert_tree
+from amass_joints.resample import resample
+
+
+@pytest.fixture
+def regressor(support_data: Path) -> Path:
+    return support_data / "J_regressor_h36m.npy"
+
+
+@pytest.fixture
+def amass(tmp_path: Path) -> Path:
+    """Three datasets: genders, rates, lengths; a broken file; a sequence without soft tissue; a file of shapes."""
+    root = tmp_path / "amass"
+    write_sequence(root / "CMU/01/01_01_poses.npz", 130, 1)
+    write_sequence(root / "CMU/01/01_02_poses.npz", 300, 2, gender=b"female", mocap_framerate=100.0)
+    write_sequence(root / "CMU/02/02_01_poses.npz", 24, 3, dmpls=None, gender="neutral")
+    (root / "CMU/02/broken_poses.npz").write_bytes(b"PK\x03\x04")
+    np.savez(root / "CMU/02/shape.npz", betas=np.zeros(16))
+    write_sequence(root / "KIT/KIT/3/walk_poses.npz", 60, 4, mocap_framerate=250.0)
+    write_sequence(root / "None/x/tiny_poses.npz", 1, 5)
+    return root
+
+
+def test_a_tree_against_the_mesh(tmp_path: Path, amass: Path, regressor: Path, support_data: Path) -> None:
+    report = convert_tree(amass, tmp_path / "out", regressor, settings=Settings(rate=50))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["CMU.npz", "KIT.npz"]
+    tree = aj.load(tmp_path / "out/CMU.npz")
+    assert {subject: list(sequences) for subject, sequences in tree.items()} == {
+        "01": ["01_01_poses", "01_02_poses"],
+        "02": ["02_01_poses"],
+    }
+    models = support_data / "body_models"
+    for name, frames, seed, gender, rate, soft_tissue in [
+        ("01_01_poses", 130, 1, "male", 120, True),
+        ("01_02_poses", 300, 2, "female", 100, True),
+        ("02_01_poses", 24, 3, "neutral", 120, False),
+    ]:
+        arrays = sequence_arrays(frames, seed)
+        body = aj.load_body_model(models / f"smplh/{gender}/model.npz", models / f"dmpls/{gender}/model.npz")
+        plan = resample(frames, rate, 50)
+        some = np.union1d(plan.looked_at[:7], plan.looked_at[-5:])  # the mesh takes its time
+        whole = np.full((frames, 17, 3), np.nan)
+        whole[some] = mesh.regress(
+            aj.load_regressor(regressor),
+            mesh.pose_mesh(
+                body,
+                arrays["betas"],
+                arrays["poses"][some],
+                arrays["trans"][some],
+                arrays["dmpls"][some] if soft_tissue else None,
+            ),
+        )
+        expected = plan.interpolate(whole[plan.looked_at])
+        known = np.isfinite(expected).all(axis=(1, 2))
+        result = tree[name[:2]][name]
+        assert result["frame_rate"] == 50
+        assert result["positions_3d"].dtype == np.float32
+        assert result["positions_3d"].shape == (plan.num_frames, 17, 3)
+        assert known.sum() >= 5
+        np.testing.assert_allclose(result["positions_3d"][known], expected[known], rtol=0, atol=1e-5)
+
+    cmu, kit, none = report.datasets
+    assert [one.name for one in cmu.converted] == ["01/01_01_poses", "01/01_02_poses", "02/02_01_poses"]
+    assert [one.soft_tissue for one in cmu.converted] == [True, True, False]
+    assert [(one.source_frames, one.frames) for one in cmu.converted] == [(130, 54), (300, 150), (24, 10)]
+    assert cmu.hours == pytest.approx((130 / 120 + 300 / 100 + 24 / 120) / 3600)
+    assert cmu.passed_over == 1
+    assert [(one.name, one.reason.split(" (")[0]) for one in cmu.skipped] == [
+        ("CMU/02/broken_poses", "broken or truncated")
+    ]
+    assert kit.output == str(tmp_path / "out/KIT.npz")
+    assert none.output is None
+    assert none.skipped[0].reason == "too short: 1 frames at 120 Hz give none at 50 Hz"
+
+
+@pytest.mark.parametrize("change", [{"workers": 1}, {"workers": 5}, {"settings": Settings(rate=50, batch_size=7)}])
+def test_workers_and_batches_change_no_byte(
+    tmp_path: Path, amass: Path, regressor: Path, change: dict[str, Any]
+) -> None:
+    convert_tree(amass, tmp_path / "one", regressor, settings=Settings(rate=50))
+    convert_tree(amass, tmp_path / "two", regressor, **({"settings": Settings(rate=50)} | change))
+    for name in ("CMU.npz", "KIT.npz"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_no_rate_keeps_every_frame_at_its_own_rate(tmp_path: Path, amass: Path, regressor: Path) -> None:
+    convert_tree(amass, tmp_path / "out", regressor)
+    tree = aj.load(tmp_path / "out/CMU.npz")
+    rates = {name: (len(q["positions_3d"]), q["frame_rate"]) for s in tree.values() for name, q in s.items()}
+    assert rates == {"01_01_poses": (130, 120), "01_02_poses": (300, 100), "02_01_poses": (24, 120)}
+    assert len(aj.load(tmp_path / "out/None.npz")["x"]["tiny_poses"]["positions_3d"]) == 1
+
+
+def walk_of(directory: Path) -> np.ndarray:
+    return aj.load(directory / "KIT.npz")["3"]["walk_poses"]["positions_3d"]
+
+
+def test_float64(tmp_path: Path, amass: Path, regressor: Path) -> None:
+    for dtype in ("float32", "float64"):
+        convert_tree(amass, tmp_path / dtype, regressor, settings=Settings(dtype=dtype), only=["KIT"])
+    single, double = (
+        aj.load(tmp_path / d / "KIT.npz")["3"]["walk_poses"]["positions_3d"] for d in ("float32", "float64")
+    )
+    assert double.dtype == np.float64
+    assert 0 < np.abs(single - double).max() < 1e-5
+
+
+def test_without_soft_tissue(tmp_path: Path, amass: Path, regressor: Path, support_data: Path) -> None:
+    """--no-dmpls is what a file without DMPLs gives, and needs no DMPL model."""
+    bodies = tmp_path / "bodies"
+    bodies.mkdir()
+    (bodies / "smplh").symlink_to(support_data / "body_models/smplh")
+    settings = Settings(dmpls=False)
+    report = convert_tree(amass, tmp_path / "out", regressor, body_models=bodies, settings=settings, only=["KIT"])
+    assert not report.datasets[0].converted[0].soft_tissue
+    write_sequence(tmp_path / "stiff/KIT/3/walk_poses.npz", 60, 4, mocap_framerate=250.0, dmpls=None)
+    convert_tree(tmp_path / "stiff", tmp_path / "stiff_out", regressor)
+    convert_tree(amass, tmp_path / "soft_out", regressor, only=["KIT"])
+    out, stiff, soft = (
+        aj.load(tmp_path / name / "KIT.npz")["3"]["walk_poses"]["positions_3d"]
+        for name in ("out", "stiff_out", "soft_out")
+    )
+    np.testing.assert_allclose(out, stiff, rtol=0, atol=1e-6)
+    assert np.abs(out - soft).max() > 1e-4
+
+
+def test_body_models_are_loaded_only_when_a_sequence_needs_them(
+    tmp_path: Path, amass: Path, regressor: Path, support_data: Path
+) -> None:
+    bodies = tmp_path / "bodies"
+    for kind in ("smplh", "dmpls"):
+        (bodies / kind).mkdir(parents=True)
+        (bodies / kind / "male").symlink_to(support_data / "body_models" / kind / "male")
+    report = convert_tree(amass, tmp_path / "out", regressor, body_models=bodies)
+    assert [(one.name, one.reason.split(" is ")[0]) for one in report.skipped if "needs" in one.reason] == [
+        ("CMU/01/01_02_poses", f"it needs the female body model, and {bodies}/smplh/female/model.npz and "
+         f"{bodies}/dmpls/female/model.npz"),
+        ("CMU/02/02_01_poses", f"it needs the neutral body model, and {bodies}/smplh/neutral/model.npz"),
+    ]  # fmt: skip
+    assert [Path(path).parent.name for path in report.inputs if path.endswith("npz")] == ["male", "male"]
+
+
+def test_skip_existing_and_only(tmp_path: Path, amass: Path, regressor: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/CMU.npz").write_bytes(b"left alone")
+    report = convert_tree(amass, tmp_path / "out", regressor, skip_existing=True, only=["CMU", "KIT"])
+    assert (tmp_path / "out/CMU.npz").read_bytes() == b"left alone"
+    assert [(dataset.name, dataset.already_there) for dataset in report.datasets] == [("CMU", True), ("KIT", False)]
+    convert_tree(amass, tmp_path / "out", regressor, only=["CMU/01/*_02_*"])
+    assert {s: list(q) for s, q in aj.load(tmp_path / "out/CMU.npz").items()} == {"01": ["01_02_poses"]}
+
+
+def test_values_too_large_for_a_motion_are_skipped(tmp_path: Path, regressor: Path) -> None:
+    poses = sequence_arrays()["poses"].copy()
+    poses[3, 60] = 1e300
+    write_sequence(tmp_path / "amass/A/s/a.npz", poses=poses)
+    write_sequence(tmp_path / "amass/A/s/b.npz", trans=np.full((24, 3), 1e300))
+    report = convert_tree(tmp_path / "amass", tmp_path / "out", regressor)
+    assert [one.reason for one in report.skipped] == [
+        "its joints would not be finite: it holds values too large for a human motion"
+    ] * 2
+
+
+def test_the_report_lets_a_run_be_repeated(tmp_path: Path, amass: Path, regressor: Path, support_data: Path) -> None:
+    report = convert_tree(amass, tmp_path / "out", regressor, settings=Settings(rate=50), only=["CMU"])
+    report.save(tmp_path / "report.json")
+    saved = json.loads((tmp_path / "report.json").read_text())
+    assert saved["options"]["rate"] == 50
+    assert saved["options"]["only"] == ["CMU"]
+    assert set(saved["versions"]) >= {"amass-joints", "numpy", "numba", "python"}
+    assert saved["sha256"][str(regressor)] == hashlib.sha256(regressor.read_bytes()).hexdigest()
+    assert len(saved["sha256"]) == 1 + 3 * 2
+    for path, digest in saved["sha256"].items():
+        assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == digest
+    (cmu,) = saved["datasets"]
+    assert cmu["skipped"][0]["name"] == "CMU/02/broken_poses"
+    assert cmu["without_soft_tissue"] == 1
+    assert (cmu["sequences"], cmu["source_frames"], cmu["frames"]) == (3, 454, 214)
+
+
+def test_one_file_alone(amass: Path, regressor: Path) -> None:
+    converted = convert_file(amass / "CMU/01/01_01_poses.npz", regressor, settings=Settings(rate=50))
+    assert isinstance(converted, aj.Converted)
+    assert converted.positions_3d.shape == (54, 17, 3)
+    assert converted.frame_rate == 50
+    broken = convert_file(amass / "CMU/02/broken_poses.npz", regressor)
+    assert isinstance(broken, aj.Skipped)
+    shape = convert_file(amass / "CMU/02/shape.npz", regressor)
+    assert isinstance(shape, aj.Skipped)
+    assert "no AMASS sequence" in shape.reason
+
+
+@pytest.mark.parametrize("rate", [0.0, -50.0, float("nan"), float("inf"), 1e-9])
+def test_a_senseless_rate_is_refused(tmp_path: Path, amass: Path, regressor: Path, rate: float) -> None:
+    with pytest.raises(aj.InputError, match="target frame rate"):
+        convert_tree(amass, tmp_path / "out", regressor, settings=Settings(rate=rate))
+
+
+def test_an_output_directory_that_cannot_be_one_is_refused_first(tmp_path: Path, amass: Path, regressor: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(aj.InputError, match=r"out: cannot be written to: .*Pass a directory that can"):
+        convert_tree(amass, tmp_path / "out", regressor)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:7"])
+def test_without_a_gpu_the_cpu_converts_after_one_warning(
+    tmp_path: Path, amass: Path, regressor: Path, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    convert_tree(amass, tmp_path / "cpu", regressor, only=["KIT"])
+    with pytest.warns(UserWarning, match=f"device '{device}' .*converting on the CPU") as caught:
+        convert_tree(amass, tmp_path / "gpu", regressor, settings=Settings(device=device), only=["KIT"])
+    assert len(caught) == 1
+    assert (tmp_path / "cpu/KIT.npz").read_bytes() == (tmp_path / "gpu/KIT.npz").read_bytes()
+
+
+def test_the_public_names_are_those_that_are_exported() -> None:
+    from amass_joints import _HOMES
+
+    assert sorted(name for names in _HOMES.values() for name in names) == sorted(aj.__all__)
+    for name in aj.__all__:
+        assert getattr(aj, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        aj.nonsense  # noqa: B018

@@ -1,0 +1,196 @@
+"""Folded equals mesh, for any body and any regressor, on every kernel."""
+
+import dataclasses
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from amass_joints import mesh
+from amass_joints.errors import InputError
+from amass_joints.folding import ShapedBody, fold
+from amass_joints.regressors import JointRegressor
+from random_bodies import Case, cases, random_body, random_regressor
+
+# float32 has 24 bits: 6e-8 of coordinates of about a metre, summed over chains of up to nine joints and over
+# rotations by up to twenty radians. float64 has 53.
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+
+
+@pytest.fixture(params=["cpu", "torch"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """A device for each kernel. PyTorch's CPU by its number is a device of the PyTorch kernel."""
+    if request.param == "cpu":
+        return "cpu"
+    pytest.importorskip("torch")
+    return "cpu:0"
+
+
+def folded(case: Case, dtype: str, device: str = "cpu", **options: object) -> np.ndarray:
+    shaped = fold(case.body, case.regressor).with_shape(case.betas, dtype)
+    return shaped.pose(case.poses, case.trans, case.dmpls, device=device, **options)
+
+
+def through_the_mesh(case: Case) -> np.ndarray:
+    return mesh.regress(case.regressor, mesh.pose_mesh(case.body, case.betas, case.poses, case.trans, case.dmpls))
+
+
+def some_case(seed: int = 0, frames: int = 300, joints: int = 12, rows: int = 17) -> Case:
+    rng = np.random.default_rng(seed)
+    return Case(
+        body=random_body(rng, joints=joints, vertices=60, betas=5, dmpls=3),
+        regressor=random_regressor(rng, rows, 60, 0.1),
+        betas=rng.normal(size=5),
+        poses=rng.normal(size=(frames, 3 * joints)),
+        trans=rng.normal(size=(frames, 3)),
+        dmpls=rng.normal(size=(frames, 3)),
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_folded_equals_mesh(backend: str, dtype: str) -> None:
+    @settings(max_examples=60, deadline=None)
+    @given(cases())
+    def check(case: Case) -> None:
+        joints = folded(case, dtype, backend)
+        assert joints.dtype == dtype
+        np.testing.assert_allclose(joints, through_the_mesh(case), rtol=0, atol=TOLERANCE[dtype])
+
+    check()
+
+
+@pytest.mark.parametrize(
+    "angle",
+    [
+        *(0.0, 5e-324, 1e-300, 1e-160, 1e-20, 1e-8, 1e-4, np.pi / 2),
+        *(np.pi - 1e-9, np.pi, np.pi + 1e-9, 2 * np.pi - 1e-9, 2 * np.pi, 2 * np.pi + 1e-4, 7.0, 100.0),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rotations_of_any_angle(backend: str, dtype: str, angle: float) -> None:
+    case = some_case(frames=40)
+    axes = case.poses.reshape(40, -1, 3)
+    axes /= np.linalg.norm(axes, axis=2, keepdims=True)
+    case = dataclasses.replace(case, poses=(angle * axes).reshape(40, -1))
+    np.testing.assert_allclose(folded(case, dtype, backend), through_the_mesh(case), rtol=0, atol=TOLERANCE[dtype])
+
+
+def test_a_moved_root_moves_each_joint_by_its_row_sum(backend: str) -> None:
+    case = some_case()
+    shift = np.array([3.0, -40.0, 500.0])
+    moved = dataclasses.replace(case, trans=case.trans + shift)
+    sums = case.regressor.matrix.sum(axis=1)
+    assert np.abs(sums - 1).max() > 1e-4
+    difference = folded(moved, "float64", backend) - folded(case, "float64", backend)
+    np.testing.assert_allclose(difference, np.broadcast_to(sums[:, None] * shift, difference.shape), atol=1e-10)
+
+
+def test_far_from_the_origin_only_the_last_rounding_is_lost(backend: str) -> None:
+    case = some_case()
+    far = dataclasses.replace(case, trans=case.trans + 1000)
+    spacing = np.spacing(np.float32(1500))
+    np.testing.assert_allclose(folded(far, "float32", backend), through_the_mesh(far), rtol=0, atol=spacing)
+
+
+def test_no_betas_and_no_dmpls_are_zeros(backend: str) -> None:
+    case = some_case()
+    without = dataclasses.replace(case, betas=np.zeros(0), dmpls=None)
+    zeros = dataclasses.replace(case, betas=np.zeros(5), dmpls=np.zeros((300, 3)))
+    np.testing.assert_allclose(folded(without, "float64", backend), folded(zeros, "float64", backend), atol=1e-14)
+
+
+def test_surplus_betas_and_dmpls_are_ignored() -> None:
+    case = some_case()
+    surplus = dataclasses.replace(
+        case,
+        betas=np.concatenate([case.betas, [7.0]]),
+        dmpls=np.concatenate([case.dmpls, np.full((300, 2), 7.0)], axis=1),
+    )
+    np.testing.assert_array_equal(folded(surplus, "float32"), folded(case, "float32"))
+
+
+@pytest.mark.parametrize("start", [0, 1, 127, 128, 129, 256])
+def test_the_frames_looked_at_are_those_of_the_whole(backend: str, start: int) -> None:
+    case = some_case()
+    frames = np.arange(start, 300, 3)
+    np.testing.assert_allclose(
+        folded(case, "float32", backend, looked_at=frames),
+        folded(case, "float32", backend)[frames],
+        rtol=0,
+        atol=1e-6,
+    )
+
+
+def test_the_batch_size_changes_nothing(backend: str) -> None:
+    case = some_case()
+    whole = folded(case, "float32", backend, batch_size=300)
+    for batch_size in (1, 7, 128, 299):
+        batched = folded(case, "float32", backend, batch_size=batch_size)
+        if backend == "cpu":
+            np.testing.assert_array_equal(batched, whole)
+        else:  # a library's matrix products may round differently by their size
+            np.testing.assert_allclose(batched, whole, rtol=0, atol=1e-6)
+
+
+def test_a_frame_alone_is_the_same_to_the_bit_as_in_company() -> None:
+    case = some_case()
+    shaped = fold(case.body, case.regressor).with_shape(case.betas)
+    whole = shaped.pose(case.poses, case.trans, case.dmpls)
+    for frame in (0, 1, 130, 299):
+        alone = shaped.pose(case.poses[[frame]], case.trans[[frame]], case.dmpls[[frame]])
+        np.testing.assert_array_equal(alone[0], whole[frame])
+
+
+def test_bones_that_change_nothing_are_pruned() -> None:
+    """A chain 0-1-2-3 and a bone 4 on 1: the row looks at vertices of bone 1 alone, which bone 4's pose deforms."""
+    rng = np.random.default_rng(1)
+    body = random_body(rng, joints=5, vertices=5, betas=0, dmpls=0)
+    posedirs = np.zeros((5, 3, 4, 9))
+    posedirs[:, :, 3] = 0.1  # of bone 4
+    body = dataclasses.replace(
+        body, weights=np.eye(5), parents=np.array([-1, 0, 1, 2, 1]), posedirs=posedirs.reshape(5, 3, 36)
+    )
+    small = fold(body, JointRegressor(np.array([[0, 1.0, 0, 0, 0]])))
+    assert small.bones.tolist() == [0, 1, 4]
+    assert small.parents.tolist() == [-1, 0]
+    assert small.bones[small.featured].tolist() == [4]
+    assert small.pair_bones.tolist() == [1]
+    case = Case(
+        body,
+        JointRegressor(np.array([[0, 1.0, 0, 0, 0]])),
+        np.zeros(0),
+        rng.normal(size=(9, 15)),
+        np.zeros((9, 3)),
+        None,
+    )
+    np.testing.assert_allclose(folded(case, "float64"), through_the_mesh(case), atol=1e-14)
+
+
+def test_a_regressor_of_empty_rows_gives_the_origin() -> None:
+    case = dataclasses.replace(some_case(), regressor=JointRegressor(np.zeros((4, 60))))
+    np.testing.assert_array_equal(folded(case, "float32"), np.zeros((300, 4, 3)))
+
+
+def test_a_regressor_for_another_mesh_is_refused() -> None:
+    case = some_case()
+    with pytest.raises(InputError, match="for 59 vertices, the body model has 60"):
+        fold(case.body, JointRegressor(case.regressor.matrix[:, 1:]))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"poses": np.zeros((300, 33))}, r"'poses': \(300, 36\)"),
+        ({"poses": np.zeros((300, 12, 3))}, r"'poses': \(300, 36\)"),
+        ({"trans": np.zeros((299, 3))}, r"'trans': \(300, 3\)"),
+        ({"dmpls": np.zeros((1, 3))}, r"'dmpls': \(300, 3\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(change: dict[str, np.ndarray], expected: str) -> None:
+    case = some_case()
+    shaped = fold(case.body, case.regressor).with_shape(case.betas)
+    arrays = {"poses": case.poses, "trans": case.trans, "dmpls": case.dmpls} | change
+    pose = inspect.unwrap(ShapedBody.pose)  # what users call has no type checker before it
+    with pytest.raises(InputError, match=f"expected.*{expected}"):
+        pose(shaped, **arrays)

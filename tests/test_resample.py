@@ -1,0 +1,70 @@
+"""Resampling against exact fractions, one output frame at a time."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from amass_joints.resample import resample
+
+
+def naive(num_frames: int, source: float, target: float) -> list[tuple[int, int, Fraction]]:
+    """Each output frame's frame before, frame after and weight, from the times alone."""
+    source_rate, target_rate = Fraction(source), Fraction(target)
+    frames = []
+    for j in range(math.floor(num_frames * target_rate / source_rate)):
+        at = Fraction(j) / target_rate * source_rate
+        if at <= num_frames - 1:  # none beyond the last
+            frames.append((math.floor(at), math.ceil(at), at - math.floor(at)))
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [(source, target) for source in (60, 100, 120, 120.00004577636719, 150, 250) for target in (50, 60, 25)]
+    + [(50, 50), (59.9999885559082, 59.9999885559082), (25, 50), (7, 3.7)],
+)
+def test_every_length(source: float, target: float) -> None:
+    for num_frames in range(1, 301):
+        plan = resample(num_frames, source, target)
+        expected = naive(num_frames, source, target)
+        assert plan.num_frames == len(expected)
+        before = plan.looked_at[plan.before].tolist()
+        after = plan.looked_at[plan.after].tolist()
+        assert list(zip(before, after, strict=True)) == [(floor, ceil) for floor, ceil, _ in expected]
+        np.testing.assert_allclose(plan.weight, [float(weight) for *_, weight in expected], rtol=0, atol=1e-15)
+        assert set(plan.looked_at.tolist()) == set(before + after)
+
+
+@pytest.mark.parametrize("num_frames", [0, 1, 2, 300])
+def test_no_target_gives_the_frames_as_they_are(num_frames: int) -> None:
+    positions = np.random.default_rng(0).normal(size=(num_frames, 2, 3)).astype(np.float32)
+    plan = resample(num_frames, 120.0, None)
+    assert plan.looked_at.tolist() == list(range(num_frames))
+    np.testing.assert_array_equal(plan.interpolate(positions), positions)
+
+
+def test_only_the_frames_that_matter_are_looked_at() -> None:
+    assert len(resample(1200, 100, 50).looked_at) == 600
+    assert len(resample(1200, 120, 50).looked_at) == 900  # nine of every twelve
+    assert len(resample(1250, 250, 50).looked_at) == 250
+
+
+def test_a_motion_at_constant_speed_stays_one() -> None:
+    time = np.arange(241)[:, None, None] / 120
+    positions = np.concatenate([time, 3 - 2 * time, 0 * time], axis=2)
+    plan = resample(241, 120, 50)
+    out = plan.interpolate(positions[plan.looked_at])
+    expected = np.arange(len(out)) / 50
+    np.testing.assert_allclose(out[:, 0, 0], expected, atol=1e-14)
+    np.testing.assert_allclose(out[:, 0, 1], 3 - 2 * expected, atol=1e-14)
+
+
+def test_a_long_sequence_at_an_odd_rate() -> None:
+    """The products of such rates' numerators leave 64 bits."""
+    plan = resample(1_000_000, 120.00004577636719, 50)
+    assert plan.num_frames == math.floor(1_000_000 * 50 / Fraction(120.00004577636719))
+    at = Fraction(120.00004577636719) * (plan.num_frames - 1) / 50
+    assert plan.looked_at[plan.before[-1]] == math.floor(at)
+    assert plan.weight[-1] == pytest.approx(float(at % 1), abs=1e-12)

@@ -1,0 +1,328 @@
+"""Finding sequences in every layout, and reading what AMASS and the world put in them."""
+
+import os
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amass_files import sequence_arrays, write_sequence
+from amass_joints.errors import InputError
+from amass_joints.sequences import NotASequence, Sequence, Skipped, find_datasets, read_sequence
+
+# ------------------------------------------------------------------------------------------------ finding
+
+
+def found(root: Path, only: tuple[str, ...] = ()) -> list[str]:
+    return [str(file) for dataset in find_datasets(root, only) for file in dataset.sequences]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["CMU/01/01_01_poses.npz", "CMU/02/02_01_poses.npz"], ["CMU/01/01_01_poses", "CMU/02/02_01_poses"]),
+        (["KIT/KIT/3/a_poses.npz", "KIT/KIT/4/b_poses.npz"], ["KIT/3/a_poses", "KIT/4/b_poses"]),
+        (["TCD_handMocap/ExperimentDatabase/a_poses.npz"], ["TCD_handMocap/ExperimentDatabase/a_poses"]),
+        (["T/Transitions_mocap/mazen_c3d/a_poses.npz"], ["T/mazen_c3d/a_poses"]),
+        (["H/H/H/Subject3/a_poses.npz"], ["H/Subject3/a_poses"]),
+        (
+            ["Eyes Japan (2)/Süß & Söhne/tä nzer/a b_poses.npz", "日本/主体/歩く_poses.npz"],
+            ["Eyes Japan (2)/tä nzer/a b_poses", "日本/主体/歩く_poses"],
+        ),
+        (["A/s/b_poses.npz", "A/s/a_poses.npz", "A/r/c_poses.npz"], ["A/r/c_poses", "A/s/a_poses", "A/s/b_poses"]),
+        (["A/s/any name.npz", "A/s/UPPER.NPZ"], ["A/s/UPPER", "A/s/any name"]),
+    ],
+)
+def test_layouts(tmp_path: Path, files: list[str], expected: list[str]) -> None:
+    for file in files:
+        written = write_sequence(tmp_path / file)  # np.savez adds ".npz" to a name that ends in ".NPZ"
+        next(written.parent.glob(f"{written.name}*")).rename(written)
+    assert found(tmp_path) == expected
+
+
+def test_what_is_no_sequence_by_its_name_is_passed_over_and_counted(tmp_path: Path) -> None:
+    write_sequence(tmp_path / "A/s/walk_poses.npz")
+    for name in ("A/s/shape.npz", "A/s/male_stagei.npz", "A/LICENSE.txt", "A/s/notes.csv", "A/s/poses.npy"):
+        (tmp_path / name).write_bytes(b"something")
+    np.savez(tmp_path / "A/info.npz", anything=np.zeros(3))
+    (tmp_path / "A/s/._walk_poses.npz").write_bytes(b"what macOS leaves")
+    (tmp_path / "readme.txt").write_text("not a dataset")
+    (dataset,) = find_datasets(tmp_path)
+    assert [file.name for file in dataset.sequences] == ["walk_poses"]
+    assert dataset.passed_over == 6
+    assert dataset.skipped == ()
+
+
+def test_a_sequence_in_the_dataset_directory_itself_is_skipped(tmp_path: Path) -> None:
+    write_sequence(tmp_path / "A/s/walk_poses.npz")
+    write_sequence(tmp_path / "A/lost_poses.npz")
+    (dataset,) = find_datasets(tmp_path)
+    ((name, skipped),) = dataset.skipped
+    assert name == "A/lost_poses"
+    assert "DATASET/SUBJECT/SEQUENCE_poses.npz" in skipped.reason
+
+
+def test_two_files_for_one_name_are_not_mixed_up(tmp_path: Path) -> None:
+    write_sequence(tmp_path / "A/one/s/walk_poses.npz")
+    write_sequence(tmp_path / "A/two/s/walk_poses.npz")
+    (dataset,) = find_datasets(tmp_path)
+    assert [file.path.parts[-3] for file in dataset.sequences] == ["one"]
+    ((name, skipped),) = dataset.skipped
+    assert name == "A/s/walk_poses"
+    assert "same subject and name" in skipped.reason
+
+
+def test_links_are_followed_but_not_round_and_round(tmp_path: Path) -> None:
+    write_sequence(tmp_path / "elsewhere/s/walk_poses.npz")
+    (tmp_path / "amass").mkdir()
+    (tmp_path / "amass/A").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/s/up").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/s/gone_poses.npz").symlink_to(tmp_path / "nowhere.npz")
+    (tmp_path / "elsewhere/s/self_poses.npz").symlink_to(tmp_path / "elsewhere/s/self_poses.npz")
+    os.mkfifo(tmp_path / "elsewhere/s/pipe_poses.npz")
+    (tmp_path / "elsewhere/s/directory.npz").mkdir()
+    (dataset,) = find_datasets(tmp_path / "amass")
+    assert [str(file) for file in dataset.sequences] == ["A/s/walk_poses"]
+    assert sorted(name for name, _ in dataset.skipped) == ["A/s/gone_poses", "A/s/pipe_poses", "A/s/self_poses"]
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        (("CMU/*",), ["CMU/01/01_01_poses", "CMU/01/01_02_poses", "CMU/02/02_01_poses"]),
+        (("CMU",), ["CMU/01/01_01_poses", "CMU/01/01_02_poses", "CMU/02/02_01_poses"]),
+        (("CMU/01",), ["CMU/01/01_01_poses", "CMU/01/01_02_poses"]),
+        (("CMU/01/", "KIT"), ["CMU/01/01_01_poses", "CMU/01/01_02_poses", "KIT/3/walk_poses"]),
+        (("*/*/*_01_poses",), ["CMU/01/01_01_poses", "CMU/02/02_01_poses"]),
+        (("*walk*",), ["KIT/3/walk_poses"]),
+    ],
+)
+def test_only(tmp_path: Path, only: tuple[str, ...], expected: list[str]) -> None:
+    for file in ("CMU/01/01_01", "CMU/01/01_02", "CMU/02/02_01", "KIT/KIT/3/walk"):
+        write_sequence(tmp_path / f"{file}_poses.npz")
+    assert found(tmp_path, only) == expected
+
+
+def test_only_that_matches_nothing_says_what_names_look_like(tmp_path: Path) -> None:
+    write_sequence(tmp_path / "CMU/01/01_01_poses.npz")
+    with pytest.raises(InputError, match=r"--only cmu: no sequence .*like 'CMU/01/01_01_poses'"):
+        find_datasets(tmp_path, ("cmu",))
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "no AMASS sequences in the 0 directories below it"),
+        (["01/01_01_poses.npz"], "If this is a single dataset, pass "),
+        (["s/notes.txt"], "Pass the directory above them"),
+    ],
+)
+def test_a_tree_without_sequences_is_refused(tmp_path: Path, files: list[str], message: str) -> None:
+    for file in files:
+        write_sequence(tmp_path / file) if file.endswith("npz") else (tmp_path / file).parent.mkdir()
+    with pytest.raises(InputError, match=message):
+        find_datasets(tmp_path)
+
+
+def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere: not a directory.*--amass-dir"):
+        find_datasets(tmp_path / "nowhere")
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+def test_what_a_good_file_holds(tmp_path: Path) -> None:
+    arrays = sequence_arrays()
+    sequence = read_sequence(write_sequence(tmp_path / "a.npz"))
+    assert isinstance(sequence, Sequence)
+    for name in ("poses", "trans", "betas", "dmpls"):
+        np.testing.assert_array_equal(getattr(sequence, name), arrays[name])
+    assert (sequence.gender, sequence.frame_rate) == ("male", 120.0)
+
+
+@pytest.mark.parametrize(
+    "gender",
+    [
+        "female",
+        b"female",
+        "b'female'",
+        'b"female"',
+        "Female",
+        " FEMALE\n",
+        np.array(["female"]),
+        np.array(b"female", "S9"),
+    ],
+)
+def test_every_way_to_write_a_gender(tmp_path: Path, gender: object) -> None:
+    sequence = read_sequence(write_sequence(tmp_path / "a.npz", gender=gender))
+    assert isinstance(sequence, Sequence)
+    assert sequence.gender == "female"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"poses": sequence_arrays()["poses"].astype(">f8")},
+        {"poses": np.asfortranarray(sequence_arrays()["poses"])},
+        {"mocap_framerate": np.array([120])},
+        {"betas": sequence_arrays()["betas"][None]},
+    ],
+)
+def test_the_same_numbers_stored_in_other_ways(tmp_path: Path, changes: dict[str, np.ndarray]) -> None:
+    sequence = read_sequence(write_sequence(tmp_path / "a.npz", **changes))
+    assert isinstance(sequence, Sequence)
+    for name in ("poses", "betas"):
+        array = getattr(sequence, name)
+        np.testing.assert_array_equal(array, sequence_arrays()[name])
+        assert array.dtype == np.float64
+        assert array.flags.c_contiguous
+    assert sequence.frame_rate == 120
+
+
+def test_float32_and_compressed_files_are_read(tmp_path: Path) -> None:
+    arrays = sequence_arrays(poses=sequence_arrays()["poses"].astype(np.float32))
+    np.savez_compressed(tmp_path / "a.npz", **arrays)
+    sequence = read_sequence(tmp_path / "a.npz")
+    assert isinstance(sequence, Sequence)
+    np.testing.assert_array_equal(sequence.poses, arrays["poses"])
+
+
+def test_no_dmpls(tmp_path: Path) -> None:
+    without = read_sequence(write_sequence(tmp_path / "a.npz", dmpls=None))
+    unwanted = read_sequence(write_sequence(tmp_path / "b.npz"), dmpls=False)
+    assert isinstance(without, Sequence)
+    assert isinstance(unwanted, Sequence)
+    assert without.dmpls is None
+    assert unwanted.dmpls is None
+
+
+def test_an_archive_of_other_arrays_is_not_a_sequence(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", betas=np.zeros(16), gender="male")
+    assert read_sequence(tmp_path / "a.npz") == NotASequence()
+
+
+def nan_in(name: str) -> np.ndarray:
+    array = sequence_arrays()[name].copy()
+    array[7, 2] = np.nan
+    return array
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"trans": None}, "no array 'trans'"),
+        ({"poses": None}, "no array 'poses'"),
+        ({"betas": None}, "no array 'betas'"),
+        ({"gender": None}, "no array 'gender'"),
+        ({"mocap_framerate": None}, "no array 'mocap_framerate'"),
+        ({"poses": np.zeros((24, 165))}, "SMPL-X sequence: 165 pose values a frame, expected 156"),
+        ({"poses": np.zeros((24, 72))}, "an SMPL sequence: 72 pose values"),
+        ({"poses": np.zeros((24, 155))}, "155 pose values a frame, expected 156"),
+        ({"poses": np.zeros((24, 52, 3))}, r"array 'poses': its shape is \(24, 52, 3\)"),
+        ({"poses": np.zeros((24, 156), complex)}, "array 'poses': expected real numbers, found complex128"),
+        ({"poses": np.zeros((24, 156), "U3")}, "array 'poses': expected real numbers, found <U3"),
+        ({"poses": nan_in("poses")}, "array 'poses': 1 values are not finite, first in frame 7"),
+        ({"dmpls": nan_in("dmpls")}, "array 'dmpls': 1 values are not finite"),
+        ({"trans": np.zeros((23, 3))}, "'poses' has 24 frames, 'trans' has 23"),
+        ({"dmpls": np.zeros((25, 8))}, "'poses' has 24 frames, 'dmpls' has 25"),
+        ({"trans": np.zeros((24, 2))}, "array 'trans': 2 values a frame, expected 3"),
+        ({"poses": np.zeros((0, 156)), "trans": np.zeros((0, 3)), "dmpls": np.zeros((0, 8))}, "it has no frames"),
+        ({"betas": np.zeros((24, 16))}, r"array 'betas': its shape is \(24, 16\)"),
+        ({"betas": np.float64(3)}, r"array 'betas': its shape is \(\)"),
+        ({"gender": "unknown"}, "its gender is 'unknown', expected male, female, neutral"),
+        ({"gender": ""}, "its gender is ''"),
+        ({"gender": "b'"}, "its gender is"),
+        ({"gender": np.array(["male", "female"])}, "array 'gender'"),
+        ({"gender": 3.0}, "array 'gender': found float64"),
+        ({"mocap_framerate": 0.0}, "its frame rate is 0 Hz, expected 1 to 10000 Hz"),
+        ({"mocap_framerate": -120.0}, "its frame rate is -120 Hz"),
+        ({"mocap_framerate": np.nan}, "array 'mocap_framerate': 1 values are not finite"),
+        ({"mocap_framerate": 1e-9}, "its frame rate is 1e-09 Hz"),
+        ({"mocap_framerate": "120"}, "array 'mocap_framerate': expected real numbers"),
+        ({"mocap_framerate": np.array([120.0, 60.0])}, "array 'mocap_framerate': its shape is"),
+    ],
+)
+def test_bad_content_is_skipped_with_its_reason(tmp_path: Path, changes: dict[str, object], reason: str) -> None:
+    outcome = read_sequence(write_sequence(tmp_path / "a.npz", **changes))
+    assert isinstance(outcome, Skipped)
+    assert_matches(reason, outcome.reason)
+
+
+def assert_matches(pattern: str, text: str) -> None:
+    assert re.search(pattern, text), text
+
+
+class Marked:
+    """Leaves a mark when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (self.mark,)
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    mark = tmp_path / "executed"
+    for name in ("poses", "gender"):
+        payload = np.empty(1, object)
+        payload[0] = Marked(mark)
+        outcome = read_sequence(write_sequence(tmp_path / "a.npz", **{name: payload}))
+        assert outcome == Skipped(f"array '{name}': it holds pickled Python objects, which are never loaded")
+    assert not mark.exists()
+
+
+def test_broken_files_are_skipped_wherever_they_break(tmp_path: Path) -> None:
+    whole = write_sequence(tmp_path / "whole.npz").read_bytes()
+    broken = tmp_path / "broken.npz"
+    for size in [0, 1, 30, 100, 200, *range(1000, len(whole), 1999), len(whole) - 1]:
+        broken.write_bytes(whole[:size])
+        outcome = read_sequence(broken)
+        assert isinstance(outcome, Skipped)
+        assert "broken or truncated" in outcome.reason
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    data = bytearray(write_sequence(tmp_path / "a.npz").read_bytes())
+    data[2000] ^= 1
+    (tmp_path / "a.npz").write_bytes(data)
+    outcome = read_sequence(tmp_path / "a.npz")
+    assert isinstance(outcome, Skipped)
+    assert "CRC" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 156), }", "its header promises"),
+        (b"{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 156), }", "gives the shape"),
+        (b"{'descr': '<f8', 'fortran_order': False, 'shape': (1, 156), }", "its header promises 1248 bytes"),
+        (b"{'descr': 'nonsense', 'fortran_order': False, 'shape': (1,), }", "not that of a NumPy array"),
+        (b"{" * 500, "not that of a NumPy array"),
+        (b"__import__('os').getcwd()", "not that of a NumPy array"),
+        (b"", "not that of a NumPy array"),
+    ],
+)
+def test_headers_that_lie(tmp_path: Path, header: bytes, reason: str) -> None:
+    write_sequence(tmp_path / "good.npz")
+    with zipfile.ZipFile(tmp_path / "good.npz") as good, zipfile.ZipFile(tmp_path / "bad.npz", "w") as bad:
+        for name in good.namelist():
+            content = good.read(name)
+            if name == "poses.npy":
+                header = header.ljust(118) + b"\n"
+                content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + content[128:]
+            bad.writestr(name, content)
+    outcome = read_sequence(tmp_path / "bad.npz")
+    assert isinstance(outcome, Skipped)
+    assert_matches(reason, outcome.reason)
+
+
+@pytest.mark.parametrize("name", ["missing.npz", "directory.npz"])
+def test_a_path_that_is_no_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "directory.npz").mkdir()
+    outcome = read_sequence(tmp_path / name)
+    assert isinstance(outcome, Skipped)
+    assert "cannot be read" in outcome.reason
