@@ -70,6 +70,7 @@ def known_converter(clone: Path, *arguments: object) -> Result:
         (["--r=60"], 60, 60, False),
         (["--batch_size", "7"], 120, 120, False),
         (["--r", "50", "--gpu_id", "0", "--batch_size", "2048"], 50, 50, True),
+        (["--gpu_id", "0,1"], 120, 120, True),
         (["--gpu_id", ""], 120, 120, False),
         (["--gpu_id", "-1"], 120, 120, False),
     ],

@@ -18,13 +18,15 @@ from random_bodies import Case, cases, random_body, random_regressor
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 
-@pytest.fixture(params=["cpu", "torch"])
+@pytest.fixture(params=["cpu", "torch", "cuda"])
 def backend(request: pytest.FixtureRequest) -> str:
     """A device for each kernel. PyTorch's CPU by its number is a device of the PyTorch kernel."""
     if request.param == "cpu":
         return "cpu"
-    pytest.importorskip("torch")
-    return "cpu:0"
+    torch = pytest.importorskip("torch")
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    return "cpu:0" if request.param == "torch" else "cuda:0"
 
 
 def folded(case: Case, dtype: str, device: str = "cpu", **options: object) -> np.ndarray:
@@ -63,8 +65,8 @@ def test_folded_equals_mesh(backend: str, dtype: str) -> None:
 @pytest.mark.parametrize(
     "angle",
     [
-        *(0.0, 5e-324, 1e-300, 1e-160, 1e-20, 1e-8, 1e-4, np.pi / 2),
-        *(np.pi - 1e-9, np.pi, np.pi + 1e-9, 2 * np.pi - 1e-9, 2 * np.pi, 2 * np.pi + 1e-4, 7.0, 100.0),
+        *(0.0, 5e-324, 1e-300, 1e-200, 1e-170, 1e-160, 1e-20, 1e-8, 1e-4, np.pi / 2),
+        *(np.pi - 1e-9, np.pi, np.pi + 1e-9, 2 * np.pi - 1e-9, 2 * np.pi, 2 * np.pi + 1e-4, 7.0, 100.0, 12345.0),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -185,6 +187,8 @@ def test_a_regressor_for_another_mesh_is_refused() -> None:
         ({"poses": np.zeros((300, 12, 3))}, r"'poses': \(300, 36\)"),
         ({"trans": np.zeros((299, 3))}, r"'trans': \(300, 3\)"),
         ({"dmpls": np.zeros((1, 3))}, r"'dmpls': \(300, 3\)"),
+        ({"looked_at": np.array([0, 300])}, "0 to 299"),
+        ({"looked_at": np.array([-1])}, "0 to 299"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(change: dict[str, np.ndarray], expected: str) -> None:

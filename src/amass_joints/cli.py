@@ -46,9 +46,13 @@ def _device(value: str) -> str:
 
 
 def _gpu_id(value: str | None) -> str | None:
-    if value is not None and value not in ("", "-1") and not value.isdecimal():
+    """Accept what the known converter puts in CUDA_VISIBLE_DEVICES: a number, several, or none."""
+    if value in (None, "", "-1"):
+        return value
+    first, *_ = numbers = value.split(",")
+    if not all(number.isdecimal() for number in numbers):
         raise typer.BadParameter(f"'{value}' is not the number of a GPU; give one, such as 0, or leave it out.")
-    return value
+    return first
 
 
 @app.callback(invoke_without_command=True)

@@ -47,7 +47,7 @@ def save(path: Path, tree: PositionsTree) -> None:
     """Write one dataset. The file appears under its name when it is complete.
 
     Raises:
-        OSError: it cannot be written.
+        InputError: it cannot be written.
     """
     as_array = np.empty((), object)
     as_array[()] = tree

@@ -18,6 +18,9 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that takes ``path``'s place only when it is complete and on the disk.
 
     It is written under a hidden name beside ``path``; an error, an interrupt or a crash leaves ``path`` as it was.
+
+    Raises:
+        InputError: it cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -26,8 +29,10 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise InputError(f"{path}: cannot be written: {error.strerror or error}.") from error
         raise
 
 

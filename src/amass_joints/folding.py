@@ -124,6 +124,10 @@ class ShapedBody:
         }
         if shapes != expected:
             raise InputError(f"the arrays have the shapes {shapes}, expected {expected}.")
+        if looked_at is None:
+            looked_at = np.arange(frames)
+        if looked_at.size and not 0 <= looked_at.min() <= looked_at.max() < frames:
+            raise InputError(f"looked_at: frames {looked_at.min()} to {looked_at.max()}, expected 0 to {frames - 1}.")
         num_dmpls = min(dmpls.shape[1], self.step_matrix.shape[1] - 1)
         without = self.step_matrix.shape[1] - 1 - num_dmpls
         body = kernels.Body(
@@ -139,10 +143,10 @@ class ShapedBody:
         )
         return kernels.pose(
             body,
-            np.asarray(poses, np.float64),
-            np.asarray(trans, np.float64),
-            np.asarray(dmpls[:, :num_dmpls], np.float64),
-            np.arange(len(poses)) if looked_at is None else looked_at,
+            np.ascontiguousarray(poses, np.float64),
+            np.ascontiguousarray(trans, np.float64),
+            np.ascontiguousarray(dmpls[:, :num_dmpls], np.float64),
+            np.ascontiguousarray(looked_at, np.int64),
             device,
             batch_size,
         )

@@ -106,7 +106,7 @@ class Report:
         """Write the report as JSON.
 
         Raises:
-            OSError: it cannot be written.
+            InputError: it cannot be written.
         """
         with written_whole(path) as stream:
             stream.write(json.dumps(self._as_json(), indent=2).encode("ascii") + b"\n")

@@ -18,6 +18,11 @@ from amass_joints.kernels import Body
 
 BLOCK = 128
 
+TURN = 2 * np.pi
+
+TINY = 1e-100
+"""Radians: below it a rotation is none, and dividing by it overflows nothing."""
+
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     """Compile for the processor at hand, once per machine: the code is kept in Numba's cache."""
@@ -77,12 +82,14 @@ def _rotate(poses: np.ndarray, frames: np.ndarray, bones: np.ndarray, rotations:
         for i in range(BLOCK):
             squared = x[i] * x[i] + y[i] * y[i] + z[i] * z[i]
             angle = np.sqrt(squared)
-            inverse = 1 / max(angle, 1e-300)
+            inverse = 1 / max(angle, TINY)
             ax = r.dtype.type(x[i] * inverse)
             ay = r.dtype.type(y[i] * inverse)
             az = r.dtype.type(z[i] * inverse)
-            s = np.sin(r.dtype.type(angle))
-            c = np.cos(r.dtype.type(angle))
+            # Whole turns are taken off while there are digits for it.
+            reduced = r.dtype.type(angle - TURN * np.rint(angle / TURN))
+            s = np.sin(reduced)
+            c = np.cos(reduced)
             v = one - c
             r[0, i] = c + v * ax * ax
             r[1, i] = v * ax * ay - s * az

@@ -1,0 +1,1 @@
+"""Measurements: of speed, and of exactness against the whole mesh."""
