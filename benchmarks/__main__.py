@@ -6,7 +6,9 @@ are printed, not judged.
 
 from __future__ import annotations
 
+import os
 import platform
+import re
 import statistics
 import tempfile
 import time
@@ -53,11 +55,15 @@ def kernel(
             for _ in range(20):
                 shaped.pose(poses, trans, dmpls)
             speeds.append(20 * FRAMES / (time.perf_counter() - started))
-    _say_machine()
-    print(f"regressed joints {len(folded.row_sums)}, pairs {len(folded.pair_joints)}, bones {len(folded.bones)}, "
-          f"with pose features {len(folded.featured)}, soft tissue {'on' if dmpls is not None else 'off'}")  # fmt: skip
-    print(f"frames/s on one core, {rounds} rounds: median {statistics.median(speeds):,.0f}, "
-          f"{min(speeds):,.0f} to {max(speeds):,.0f}")  # fmt: skip
+    print(_machine())
+    print(
+        f"{len(folded.row_sums)} regressed joints, {len(folded.pair_joints)} pairs, {len(folded.bones)} bones, "
+        f"{len(folded.featured)} with pose features, soft tissue {'on' if dmpls is not None else 'off'}"
+    )
+    print(
+        f"frames/s on one core, {rounds} rounds: median {statistics.median(speeds):,.0f}, "
+        f"{min(speeds):,.0f} to {max(speeds):,.0f}"
+    )
 
 
 @app.command()
@@ -71,15 +77,15 @@ def exactness(
     body, regressor, motion = _inputs(sequence, joint_regressor, body_models)
     poses, trans = motion.poses[::every], motion.trans[::every]
     dmpls = None if motion.dmpls is None else motion.dmpls[::every]
-    expected = np.concatenate([  # frame by frame, for the sake of memory
-        mesh.regress(regressor, mesh.pose_mesh(body, motion.betas, poses[i : i + 1], trans[i : i + 1],
-                                               None if dmpls is None else dmpls[i : i + 1]))
-        for i in range(len(poses))
-    ])  # fmt: skip
+    expected = []
+    for frame in range(len(poses)):  # one at a time: the meshes of all would take much memory
+        here = slice(frame, frame + 1)
+        vertices = mesh.pose_mesh(body, motion.betas, poses[here], trans[here], None if dmpls is None else dmpls[here])
+        expected.append(mesh.regress(regressor, vertices)[0])
     print(f"{len(poses)} frames, {len(expected[0])} joints, largest difference from the float64 mesh:")
     for dtype in ("float32", "float64"):
         joints = aj.fold(body, regressor).with_shape(motion.betas, dtype).pose(poses, trans, dmpls)
-        print(f"  {dtype}: {np.abs(joints - expected).max():.1e} m")
+        print(f"  {dtype}: {np.abs(joints - np.array(expected)).max():.1e} m")
 
 
 def _inputs(
@@ -97,12 +103,10 @@ def _inputs(
         return body, aj.load_regressor(joint_regressor or stand_ins / "J_regressor_h36m.npy"), motion
 
 
-def _say_machine() -> None:
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    ) if Path("/proc/cpuinfo").exists() else platform.processor()  # fmt: skip
-    print(f"{model}, Python {platform.python_version()}, NumPy {np.__version__}")
+def _machine() -> str:
+    cpuinfo = Path("/proc/cpuinfo")  # Linux's; elsewhere Python knows the family at least
+    models = re.findall("model name.*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else [platform.processor()]
+    return f"{models[0]} ({os.cpu_count()} cores), Python {platform.python_version()}, NumPy {np.__version__}"
 
 
 if __name__ == "__main__":

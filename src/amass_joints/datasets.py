@@ -39,9 +39,6 @@ PositionsTree: TypeAlias = dict[str, dict[str, Positions]]
 
 _MEMBER = "positions_3d.npy"
 
-# Higher levels make such data hardly smaller, and take several times as long.
-_COMPRESSION_LEVEL = 1
-
 
 def save(path: Path, tree: PositionsTree) -> None:
     """Write one dataset. The file appears under its name when it is complete.
@@ -53,7 +50,7 @@ def save(path: Path, tree: PositionsTree) -> None:
     as_array[()] = tree
     with (
         written_whole(path) as stream,
-        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION_LEVEL) as archive,
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive,
         # The member has no time of its own (ZipInfo's default is 1980), so that the same joints give the same bytes.
         archive.open(zipfile.ZipInfo(_MEMBER), "w", force_zip64=True) as member,
     ):

@@ -8,7 +8,8 @@ Bodies, joint regressor and motions are our own invention and free of anyone's l
     DIR/data/DATASET/...        AMASS trees in both layouts, with what else is found in such trees
     DIR/joints/DATASET.npz      what the conversion makes of them
 
-Everything is deterministic: the same version writes the same arrays.
+Everything is deterministic: the same version writes the same bytes on one machine, and the same numbers up to rounding
+on any (matrix products round as the processor's instructions do).
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from amass_joints.errors import InputError
 from amass_joints.files import check_writable
 from amass_joints.report import Report
 
-README = """This directory was written by 'amass-joints demo'.
+MARK = "This directory was written by 'amass-joints demo'."
+
+README = f"""{MARK}
 
 Its body models, joint regressor and motions are stand-ins: invented, free of any licence, in the file formats of
 SMPL+H, DMPLs and AMASS. They are for trying the program, not for science. Writing the demo again replaces them.
@@ -173,7 +176,7 @@ def _claim(directory: Path) -> None:
     mark = directory / "README.txt"
     elsewhere = "Pass the demo a new directory: amass-joints demo DIR."
     try:
-        is_ours = mark.is_file() and mark.read_bytes() == README.encode()
+        is_ours = mark.is_file() and mark.read_bytes().startswith(MARK.encode())
         if directory.is_dir() and any(directory.iterdir()) and not is_ours:
             raise InputError(f"{directory}: there is something else in it. {elsewhere}")
         check_writable(directory)
@@ -184,6 +187,7 @@ def _claim(directory: Path) -> None:
 
 def _what_next(directory: Path, report: Report) -> str:
     written = next(dataset.output for dataset in report.datasets if dataset.output)
+    reading = shlex.quote(f"import amass_joints; print(amass_joints.load({written!r}))")
     data, again, regressor = (
         shlex.quote(str(directory / name)) for name in ("data", "again", "support_data/J_regressor_h36m.npy")
     )
@@ -193,7 +197,7 @@ One file was broken on purpose: that is how a skip looks.
 What to try next:
 
   Read what came out:
-    python -c "import amass_joints; print(amass_joints.load({written!r}))"
+    python -c {reading}
 
   Convert one subject again, at its own frame rates, and write down what was done:
     amass-joints convert --amass-dir {data} --out-dir {again} --joint-regressor {regressor} \\
