@@ -6,11 +6,11 @@ From this directory: ``python convert.py --amass_dir ../data --out_dir OUT --joi
 
 import sys
 
-try:
-    from amass_joints.cli import main
-except ModuleNotFoundError as error:
-    sys.exit(f"Error: {error.name} is not installed. In the project's directory: pip install .")
-
 if __name__ == "__main__":
     sys.argv.insert(1, "convert")
-    main()
+    try:
+        from amass_joints.cli import main
+
+        main()
+    except ModuleNotFoundError as error:
+        sys.exit(f"Error: {error.name} is not installed. In the project's directory: pip install .")

@@ -11,7 +11,7 @@ install_import_hook(
         f"amass_joints.{module}"
         for module in ("arrays", "bodies", "body_models", "convert", "datasets", "demo", "folding", "mesh")
     ]
-    + [f"amass_joints.{module}" for module in ("regressors", "report", "resample", "sequences")],
+    + [f"amass_joints.{module}" for module in ("regressors", "report", "resample", "scan", "sequences")],
     "typechecker.check",
 )
 

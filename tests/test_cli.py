@@ -16,7 +16,7 @@ import amass_joints as aj
 from amass_files import write_sequence
 
 SRC = Path(__file__).parents[1] / "src"
-PROGRAM = [sys.executable, "-m", "amass_joints.cli"]
+PROGRAM = [sys.executable, "-m", "amass_joints"]
 
 
 Result = subprocess.CompletedProcess[str]
@@ -70,7 +70,7 @@ def known_converter(clone: Path, *arguments: object) -> Result:
         (["--r=60"], 60, 60, False),
         (["--batch_size", "7"], 120, 120, False),
         (["--r", "50", "--gpu_id", "0", "--batch_size", "2048"], 50, 50, True),
-        (["--gpu_id", "0,1"], 120, 120, True),
+        (["--gpu_id", "1,0"], 120, 120, True),
         (["--gpu_id", ""], 120, 120, False),
         (["--gpu_id", "-1"], 120, 120, False),
     ],
@@ -89,7 +89,10 @@ def test_every_option_of_the_known_converter(
     assert sequence["positions_3d"].shape == (frames, 17, 3)
     assert sequence["frame_rate"] == rate
     assert result.stderr.count("Warning") == warned
-    assert ("converting on the CPU instead" in result.stderr) == warned
+    if warned:
+        gpu = options[options.index("--gpu_id") + 1][0]
+        assert f"device 'cuda:{gpu}'" in result.stderr
+        assert "converting on the CPU instead" in result.stderr
 
 
 @pytest.mark.parametrize("missing", ["--amass_dir", "--out_dir", "--joint_regressor"])
@@ -115,6 +118,7 @@ def test_a_run_without_a_terminal_prints_plain_lines(clone: Path) -> None:
     assert skipped == "Skipped (1):"
     assert broken.startswith(r"  KIT/3/bro\x1b[31mken_poses: broken or truncated")
     assert "\x1b" not in result.stdout
+    assert "no DMPLs" not in result.stdout
     assert list(positions(clone, name="KIT")) == ["wälk [b] (1)_poses"]
 
 
@@ -138,6 +142,7 @@ def test_a_run_in_a_terminal_shows_a_bar_and_a_table(clone: Path) -> None:
     text = shown.decode()
     assert process.returncode == 0
     assert "frames/s" in text
+    assert "180 frames" in text  # the bar's last state
     for word in ("dataset", "hours", "frames in", "frames out", "seconds", "total"):
         assert word in text
     assert r"bro\x1b[31mken_poses" in text
@@ -147,6 +152,62 @@ def test_quiet_prints_nothing(clone: Path) -> None:
     result = convert(clone, "--quiet")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert positions(clone)["01_01_poses"].shape == (120, 17, 3)
+
+
+def test_quiet_keeps_warnings(clone: Path) -> None:
+    result = convert(clone, "--quiet", "--gpu_id", "0")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr.count("Warning: device 'cuda:0'") == 1
+
+
+def test_what_is_worth_a_note(clone: Path) -> None:
+    write_sequence(clone / "data/CMU/01/stiff_poses.npz", dmpls=None)
+    np.savez(clone / "data/CMU/01/shape.npz", betas=np.zeros(16))
+    np.savez(clone / "data/CMU/01/other.npz", something=np.zeros(16))
+    *_, stiff, passed_over = convert(clone).stdout.splitlines()
+    assert stiff == "Converted without soft tissue, because the files have no DMPLs: 1 sequences."
+    assert passed_over.endswith("(shape.npz and the like): 2 files.")
+    assert "soft tissue" not in convert(clone, "--no-dmpls").stdout
+
+
+def test_a_part_of_a_dataset_over_the_whole_is_warned_of(clone: Path) -> None:
+    write_sequence(clone / "data/CMU/01/more_poses.npz")
+    assert convert(clone).stderr == ""
+    again = convert(clone, "--only", "CMU/01/more*", "--only", "KIT")
+    assert (
+        again.stderr == f"Warning: {clone}/out/CMU.npz exists, and will hold only what --only names: 1 sequences less\n"
+    )
+    assert list(positions(clone)) == ["more_poses"]
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "| head -n 1", "> /dev/full"])
+def test_the_work_goes_on_when_nobody_reads_what_is_printed(clone: Path, closed: str) -> None:
+    command = f"{sys.executable} -m amass_joints convert --amass-dir data --out-dir out --report report.json"
+    command += f" --joint-regressor support_data/J_regressor_h36m.npy {closed}"
+    result = subprocess.run(["bash", "-c", command], cwd=clone, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in result.stderr
+    assert result.returncode == 0
+    assert (clone / "report.json").exists()
+    assert sorted(path.name for path in (clone / "out").iterdir()) == ["CMU.npz", "KIT.npz"]
+
+
+def test_scan(clone: Path) -> None:
+    write_sequence(clone / "data/CMU/02/stiff_poses.npz", dmpls=None, mocap_framerate=60.0, gender="neutral")
+    write_sequence(clone / "data/CMU/02/smplx_poses.npz", poses=np.zeros((24, 165)))
+    np.savez(clone / "data/CMU/02/shape.npz", betas=np.zeros(16))
+    result = run("scan", clone / "data")
+    assert result.returncode == 0
+    assert result.stdout.splitlines() == [
+        "CMU: sequences 2, hours 0.00, frames 144, Hz 60 (1), 120 (1), genders male (1), neutral (1), "
+        "without DMPLs 1, skipped 1",
+        "KIT: sequences 1, hours 0.00, frames 60, Hz 120 (1), genders female (1), without DMPLs 0, skipped 1",
+        "Skipped (2):",
+        "  CMU/02/smplx_poses: an SMPL-X sequence: 165 pose values a frame, expected 156 (SMPL+H)",
+        "  KIT/3/bro\\x1b[31mken_poses: broken or truncated (File is not a zip file)",
+        "Passed over, because they are no sequences (shape.npz and the like): 1 files.",
+    ]
+    assert run("scan", clone / "data", "--only", "CMU/02/stiff*").stdout.startswith("CMU: sequences 1,")
+    assert run("scan", clone / "nowhere").returncode == 1
 
 
 def test_strict_exits_with_3_when_something_was_skipped(clone: Path) -> None:
@@ -194,15 +255,16 @@ def test_many_skips_are_listed_in_the_report_alone(clone: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rate", "0"], "no frame rate"),
-        (["--rate", "nan"], "no frame rate"),
+        (["--rate", "0"], "frame rate is 0 Hz"),
+        (["--rate", "nan"], "frame rate is nan Hz"),
         (["--rate", "fast"], "--rate"),
         (["--batch-size", "0"], "--batch-size"),
         (["--workers", "0"], "--workers"),
         (["--dtype", "float16"], "float16"),
-        (["--device", "tpu"], "'tpu' is not a device"),
-        (["--device", "cuda:x"], "not a device"),
+        (["--device", "tpu"], "the device is 'tpu'"),
+        (["--device", "cuda:x"], "the device is 'cuda:x'"),
         (["--gpu_id", "zero"], "not the number of a GPU"),
+        (["--gpu_id", "0", "--device", "cpu"], "--device and --gpu_id"),
         (["--nonsense"], "--nonsense"),
     ],
 )
@@ -217,7 +279,7 @@ def test_wrong_usage_exits_with_2(clone: Path, options: list[str], message: str)
     ("change", "message"),
     [
         ({"--amass-dir": "nowhere"}, r"Error: nowhere: not a directory"),
-        ({"--amass-dir": "data/CMU"}, r"If this is a single dataset, pass data."),
+        ({"--amass-dir": "data/CMU"}, r"If this is one dataset, pass data."),
         (
             {"--joint-regressor": "nowhere.npy"},
             r"nowhere.npy: not a usable joint regressor: cannot be read",
@@ -230,6 +292,8 @@ def test_wrong_usage_exits_with_2(clone: Path, options: list[str], message: str)
         ({"--out-dir": "file"}, r"file: cannot be written to: File exists"),
         ({"--out-dir": "/proc/nothing"}, r"/proc/nothing: cannot be written to"),
         ({"--report": "file/report.json"}, r"cannot be written to"),
+        ({"--report": "data"}, r"data: cannot be written: it is a directory"),
+        ({"--out-dir": "taken"}, r"taken/CMU.npz: cannot be written: it is a directory"),
         ({"--only": "cmu"}, r"no sequence of data matches; sequences are named like 'CMU/01/01_01_poses'"),
     ],
 )
@@ -237,6 +301,7 @@ def test_what_makes_a_run_pointless_stops_it_with_one_message(
     clone: Path, change: dict[str, str], message: str
 ) -> None:
     (clone / "file").write_text("a file")
+    (clone / "taken/CMU.npz").mkdir(parents=True)
     options = {
         "--amass-dir": "data",
         "--out-dir": "out",

@@ -1,6 +1,7 @@
 """Whole trees: what comes out, whatever the order of work; what is skipped; what stops a run."""
 
 import hashlib
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 import amass_joints as aj
 from amass_files import sequence_arrays, write_sequence
-from amass_joints import mesh
+from amass_joints import bodies, mesh
 from amass_joints.convert import Settings, convert_file, convert_tree
 from amass_joints.resample import resample
 
@@ -86,12 +87,10 @@ def test_a_tree_against_the_mesh(tmp_path: Path, amass: Path, regressor: Path, s
     assert none.skipped[0].reason == "too short: 1 frames at 120 Hz give none at 50 Hz"
 
 
-@pytest.mark.parametrize("change", [{"workers": 1}, {"workers": 5}, {"settings": Settings(rate=50, batch_size=7)}])
-def test_workers_and_batches_change_no_byte(
-    tmp_path: Path, amass: Path, regressor: Path, change: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("workers", [1, 5])
+def test_workers_change_no_byte(tmp_path: Path, amass: Path, regressor: Path, workers: int) -> None:
     convert_tree(amass, tmp_path / "one", regressor, settings=Settings(rate=50))
-    convert_tree(amass, tmp_path / "two", regressor, **({"settings": Settings(rate=50)} | change))
+    convert_tree(amass, tmp_path / "two", regressor, settings=Settings(rate=50), workers=workers)
     for name in ("CMU.npz", "KIT.npz"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
@@ -120,11 +119,11 @@ def test_float64(tmp_path: Path, amass: Path, regressor: Path) -> None:
 
 def test_without_soft_tissue(tmp_path: Path, amass: Path, regressor: Path, support_data: Path) -> None:
     """--no-dmpls is what a file without DMPLs gives, and needs no DMPL model."""
-    bodies = tmp_path / "bodies"
-    bodies.mkdir()
-    (bodies / "smplh").symlink_to(support_data / "body_models/smplh")
+    models = tmp_path / "bodies"
+    models.mkdir()
+    (models / "smplh").symlink_to(support_data / "body_models/smplh")
     settings = Settings(dmpls=False)
-    report = convert_tree(amass, tmp_path / "out", regressor, body_models=bodies, settings=settings, only=["KIT"])
+    report = convert_tree(amass, tmp_path / "out", regressor, body_models=models, settings=settings, only=["KIT"])
     assert not report.datasets[0].converted[0].soft_tissue
     write_sequence(tmp_path / "stiff/KIT/3/walk_poses.npz", 60, 4, mocap_framerate=250.0, dmpls=None)
     convert_tree(tmp_path / "stiff", tmp_path / "stiff_out", regressor)
@@ -140,17 +139,49 @@ def test_without_soft_tissue(tmp_path: Path, amass: Path, regressor: Path, suppo
 def test_body_models_are_loaded_only_when_a_sequence_needs_them(
     tmp_path: Path, amass: Path, regressor: Path, support_data: Path
 ) -> None:
-    bodies = tmp_path / "bodies"
+    models = tmp_path / "bodies"
     for kind in ("smplh", "dmpls"):
-        (bodies / kind).mkdir(parents=True)
-        (bodies / kind / "male").symlink_to(support_data / "body_models" / kind / "male")
-    report = convert_tree(amass, tmp_path / "out", regressor, body_models=bodies)
-    assert [(one.name, one.reason.split(" is ")[0]) for one in report.skipped if "needs" in one.reason] == [
-        ("CMU/01/01_02_poses", f"it needs the female body model, and {bodies}/smplh/female/model.npz and "
-         f"{bodies}/dmpls/female/model.npz"),
-        ("CMU/02/02_01_poses", f"it needs the neutral body model, and {bodies}/smplh/neutral/model.npz"),
-    ]  # fmt: skip
+        (models / kind).mkdir(parents=True)
+        (models / kind / "male").symlink_to(support_data / "body_models" / kind / "male")
+    report = convert_tree(amass, tmp_path / "out", regressor, body_models=models)
+    needs = [(one.name, one.reason) for one in report.skipped if "needs" in one.reason]
+    assert needs == [
+        (
+            "CMU/01/01_02_poses",
+            f"it needs {models}/smplh/female/model.npz and {models}/dmpls/female/model.npz: not there. "
+            "Put the female model there",
+        ),
+        ("CMU/02/02_01_poses", f"it needs {models}/smplh/neutral/model.npz: not there. Put the neutral model there"),
+    ]
     assert [Path(path).parent.name for path in report.inputs if path.endswith("npz")] == ["male", "male"]
+
+
+def test_a_body_model_is_loaded_once(
+    tmp_path: Path, amass: Path, regressor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[Path] = []
+
+    def load_body_model(body: Path, dmpls: Path | None) -> aj.BodyModel:
+        loaded.append(body)
+        return aj.load_body_model(body, dmpls)
+
+    monkeypatch.setattr(bodies, "load_body_model", load_body_model)
+    for number in range(8):
+        write_sequence(amass / f"CMU/01/again{number}_poses.npz")
+    convert_tree(amass, tmp_path / "out", regressor, workers=4)
+    assert sorted(path.parent.name for path in loaded) == ["female", "male", "neutral"]
+
+
+def test_a_sequence_whose_dmpl_model_is_missing_is_told_what_to_do(
+    tmp_path: Path, amass: Path, regressor: Path, support_data: Path
+) -> None:
+    models = tmp_path / "models"
+    (models / "dmpls").mkdir(parents=True)
+    (models / "smplh").symlink_to(support_data / "body_models/smplh")
+    (models / "dmpls/male").symlink_to(support_data / "body_models/dmpls/male")
+    report = convert_tree(amass, tmp_path / "out", regressor, body_models=models, only=["CMU"])
+    assert [one.name for one in report.datasets[0].converted] == ["01/01_01_poses", "02/02_01_poses"]
+    assert report.skipped[-2].reason.endswith("Put the female model there or pass --no-dmpls")
 
 
 def test_skip_existing_and_only(tmp_path: Path, amass: Path, regressor: Path) -> None:
@@ -159,7 +190,8 @@ def test_skip_existing_and_only(tmp_path: Path, amass: Path, regressor: Path) ->
     report = convert_tree(amass, tmp_path / "out", regressor, skip_existing=True, only=["CMU", "KIT"])
     assert (tmp_path / "out/CMU.npz").read_bytes() == b"left alone"
     assert [(dataset.name, dataset.already_there) for dataset in report.datasets] == [("CMU", True), ("KIT", False)]
-    convert_tree(amass, tmp_path / "out", regressor, only=["CMU/01/*_02_*"])
+    with pytest.warns(UserWarning, match=r"CMU.npz is replaced, and will lack 3 sequences that --only leaves out"):
+        convert_tree(amass, tmp_path / "out", regressor, only=["CMU/01/*_02_*"])
     assert {s: list(q) for s, q in aj.load(tmp_path / "out/CMU.npz").items()} == {"01": ["01_02_poses"]}
 
 
@@ -168,18 +200,31 @@ def test_values_too_large_for_a_motion_are_skipped(tmp_path: Path, regressor: Pa
     poses[3, 60] = 1e300
     write_sequence(tmp_path / "amass/A/s/a.npz", poses=poses)
     write_sequence(tmp_path / "amass/A/s/b.npz", trans=np.full((24, 3), 1e300))
+    write_sequence(tmp_path / "amass/A/s/c.npz", betas=np.full(16, 1e300))
+    write_sequence(tmp_path / "amass/A/s/d.npz", dmpls=np.full((24, 8), 1e300))
     report = convert_tree(tmp_path / "amass", tmp_path / "out", regressor)
     assert [one.reason for one in report.skipped] == [
         "its joints would not be finite: it holds values too large for a human motion"
-    ] * 2
+    ] * 4
 
 
 def test_the_report_lets_a_run_be_repeated(tmp_path: Path, amass: Path, regressor: Path, support_data: Path) -> None:
-    report = convert_tree(amass, tmp_path / "out", regressor, settings=Settings(rate=50), only=["CMU"])
+    report = convert_tree(amass, tmp_path / "out", regressor, settings=Settings(rate=50), only=["CMU"], workers=3)
     report.save(tmp_path / "report.json")
     saved = json.loads((tmp_path / "report.json").read_text())
-    assert saved["options"]["rate"] == 50
-    assert saved["options"]["only"] == ["CMU"]
+    assert saved["options"] == {
+        "amass_dir": str(amass),
+        "out_dir": str(tmp_path / "out"),
+        "joint_regressor": str(regressor),
+        "body_models": str(support_data / "body_models"),
+        "only": ["CMU"],
+        "skip_existing": False,
+        "workers": 3,
+        "rate": 50,
+        "dtype": "float32",
+        "dmpls": True,
+        "device": "cpu",
+    }
     assert set(saved["versions"]) >= {"amass-joints", "numpy", "numba", "python"}
     assert saved["sha256"][str(regressor)] == hashlib.sha256(regressor.read_bytes()).hexdigest()
     assert len(saved["sha256"]) == 1 + 3 * 2
@@ -203,10 +248,30 @@ def test_one_file_alone(amass: Path, regressor: Path) -> None:
     assert "no AMASS sequence" in shape.reason
 
 
-@pytest.mark.parametrize("rate", [0.0, -50.0, float("nan"), float("inf"), 1e-9])
-def test_a_senseless_rate_is_refused(tmp_path: Path, amass: Path, regressor: Path, rate: float) -> None:
-    with pytest.raises(aj.InputError, match="target frame rate"):
-        convert_tree(amass, tmp_path / "out", regressor, settings=Settings(rate=rate))
+@pytest.mark.parametrize(
+    ("senseless", "message"),
+    [
+        *(({"rate": rate}, "target frame rate") for rate in (0.0, -50.0, float("nan"), float("inf"), 1e-9)),
+        ({"dtype": "float16"}, "the dtype is 'float16'"),
+        ({"device": "cuda:-1"}, "the device is 'cuda:-1'"),
+    ],
+)
+def test_senseless_settings_are_refused(senseless: dict[str, Any], message: str) -> None:
+    with pytest.raises(aj.InputError, match=message):
+        inspect.unwrap(Settings.__init__)(Settings(), **senseless)
+
+
+def test_no_workers_are_refused(tmp_path: Path, amass: Path, regressor: Path) -> None:
+    with pytest.raises(aj.InputError, match="number of workers is 0"):
+        convert_tree(amass, tmp_path / "out", regressor, workers=0)
+
+
+def test_only_may_be_one_glob_or_any_iterable(tmp_path: Path, amass: Path, regressor: Path) -> None:
+    one = convert_tree(amass, tmp_path / "one", regressor, only="KIT")
+    several = convert_tree(amass, tmp_path / "several", regressor, only=(glob for glob in ["KIT", "CMU/01"]))
+    assert [dataset.name for dataset in one.datasets] == ["KIT"]
+    assert several.options["only"] == ["KIT", "CMU/01"]
+    assert [len(dataset.converted) for dataset in several.datasets] == [2, 1]
 
 
 def test_an_output_directory_that_cannot_be_one_is_refused_first(tmp_path: Path, amass: Path, regressor: Path) -> None:

@@ -1,8 +1,10 @@
 """The output archive: what NumPy reads in it, what it cannot hold, and that it is whole or not there."""
 
 import io
+import os
 import pickle
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from amass_joints import datasets
 from amass_joints.errors import InputError
+from amass_joints.files import written_whole
 
 
 def some_tree() -> datasets.PositionsTree:
@@ -127,6 +130,35 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Pat
         datasets.save(tmp_path / "CMU.npz", {"01": lambda: None})  # type: ignore[dict-item]
     assert (tmp_path / "CMU.npz").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["CMU.npz"]
+
+
+def test_a_write_that_fails_at_the_very_end_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "CMU.npz").write_bytes(b"before")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(InputError, match=r"CMU.npz: cannot be written: No space left on device"):
+        datasets.save(tmp_path / "CMU.npz", some_tree())
+    assert (tmp_path / "CMU.npz").read_bytes() == b"before"
+    assert [path.name for path in tmp_path.iterdir()] == ["CMU.npz"]
+
+
+def test_a_link_stays_one_and_a_pipe_is_written_to(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere/CMU.npz")
+    datasets.save(tmp_path / "link", some_tree())
+    assert (tmp_path / "link").is_symlink()
+    assert_equal(datasets.load(tmp_path / "elsewhere/CMU.npz"), some_tree())
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_bytes)
+        with written_whole(tmp_path / "pipe") as stream:
+            stream.write(b"through")
+    assert read.result() == b"through"
 
 
 def test_an_output_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:

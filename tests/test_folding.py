@@ -2,6 +2,10 @@
 
 import dataclasses
 import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +13,7 @@ from hypothesis import given, settings
 
 from amass_joints import mesh
 from amass_joints.errors import InputError
-from amass_joints.folding import ShapedBody, fold
+from amass_joints.folding import FoldedBody, ShapedBody, fold
 from amass_joints.regressors import JointRegressor
 from random_bodies import Case, cases, random_body, random_regressor
 
@@ -124,24 +128,14 @@ def test_the_frames_looked_at_are_those_of_the_whole(backend: str, start: int) -
     )
 
 
-def test_the_batch_size_changes_nothing(backend: str) -> None:
+def test_a_frame_alone_is_the_same_to_the_bit_as_in_company(backend: str) -> None:
     case = some_case()
-    whole = folded(case, "float32", backend, batch_size=300)
-    for batch_size in (1, 7, 128, 299):
-        batched = folded(case, "float32", backend, batch_size=batch_size)
-        if backend == "cpu":
-            np.testing.assert_array_equal(batched, whole)
-        else:  # a library's matrix products may round differently by their size
-            np.testing.assert_allclose(batched, whole, rtol=0, atol=1e-6)
-
-
-def test_a_frame_alone_is_the_same_to_the_bit_as_in_company() -> None:
-    case = some_case()
-    shaped = fold(case.body, case.regressor).with_shape(case.betas)
-    whole = shaped.pose(case.poses, case.trans, case.dmpls)
+    whole = folded(case, "float32", backend)
     for frame in (0, 1, 130, 299):
-        alone = shaped.pose(case.poses[[frame]], case.trans[[frame]], case.dmpls[[frame]])
-        np.testing.assert_array_equal(alone[0], whole[frame])
+        alone = dataclasses.replace(
+            case, poses=case.poses[[frame]], trans=case.trans[[frame]], dmpls=case.dmpls[[frame]]
+        )
+        np.testing.assert_array_equal(folded(alone, "float32", backend)[0], whole[frame])
 
 
 def test_bones_that_change_nothing_are_pruned() -> None:
@@ -187,7 +181,10 @@ def test_a_regressor_for_another_mesh_is_refused() -> None:
         ({"poses": np.zeros((300, 12, 3))}, r"'poses': \(300, 36\)"),
         ({"trans": np.zeros((299, 3))}, r"'trans': \(300, 3\)"),
         ({"dmpls": np.zeros((1, 3))}, r"'dmpls': \(300, 3\)"),
+        ({"dmpls": np.zeros(300)}, r"'dmpls': \(300, 300\)"),
         ({"looked_at": np.array([0, 300])}, "0 to 299"),
+        ({"looked_at": np.zeros(300, bool)}, "integers from 0 to 299"),
+        ({"looked_at": np.array([1.0])}, "integers from 0 to 299"),
         ({"looked_at": np.array([-1])}, "0 to 299"),
     ],
 )
@@ -198,3 +195,32 @@ def test_arrays_that_do_not_fit_are_refused(change: dict[str, np.ndarray], expec
     pose = inspect.unwrap(ShapedBody.pose)  # what users call has no type checker before it
     with pytest.raises(InputError, match=f"expected.*{expected}"):
         pose(shaped, **arrays)
+
+
+def test_a_shape_that_makes_no_sense_is_refused() -> None:
+    case = some_case()
+    with_shape = inspect.unwrap(FoldedBody.with_shape)
+    with pytest.raises(InputError, match=r"betas: their shape is \(1, 5\), expected \(betas,\)"):
+        with_shape(fold(case.body, case.regressor), case.betas[None])
+    for dtype in (np.float16, np.int32):
+        with pytest.raises(InputError, match="expected float32 or float64"):
+            fold(case.body, case.regressor).with_shape(case.betas, dtype)
+
+
+def test_a_damaged_cache_of_compiled_code_is_done_without(tmp_path: Path) -> None:
+    script = """
+import numpy as np
+from amass_joints.body_models import BodyModel
+from amass_joints.folding import fold
+from amass_joints.regressors import JointRegressor
+one, none = np.ones((1, 1)), np.zeros((1, 3, 0))
+body = BodyModel(np.zeros((1, 3)), none, none, none, one, one, np.array([-1]))
+print(fold(body, JointRegressor(one)).with_shape(np.zeros(0)).pose(np.zeros((1, 3)), np.ones((1, 3))))
+"""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    for _ in range(3):
+        result = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+        assert result.stdout == "[[[1. 1. 1.]]]\n", result.stderr
+        for file in tmp_path.rglob("*.nb?"):
+            file.write_bytes(b"")
+    assert list(tmp_path.rglob("*.nbi"))

@@ -101,8 +101,8 @@ def test_a_wrong_body_model_is_refused(tmp_path: Path, changes: dict[str, Any], 
     [
         ({"v_template": np.zeros((5, 3))}, r"a body model, which belongs in smplh/.*--no-dmpls"),
         ({"something": np.zeros(3)}, r"not a DMPL file: expected the array eigvec"),
-        ({"eigvec": np.zeros((5, 3, 7))}, r"its eigvec has the shape \(5, 3, 7\), expected \(vertices, 3, 8 or more\)"),
-        ({"eigvec": np.zeros((4, 3, 8))}, r"its eigvec has 4 vertices, expected 5"),
+        ({"eigvec": np.zeros((5, 3, 7))}, r"its eigvec has the shape \(5, 3, 7\), expected \(5, 3, 8 or more\)"),
+        ({"eigvec": np.zeros((4, 3, 8))}, r"its eigvec has the shape \(4, 3, 8\), expected \(5, 3, 8 or more\)"),
     ],
 )
 def test_wrong_dmpls_are_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
@@ -160,6 +160,13 @@ def test_missing_files_and_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"pass --no-dmpls to convert without soft tissue"):
         body_model_files(tmp_path, dmpls=True)
     assert not body_model_files(tmp_path, dmpls=False)["male"].missing()
+
+
+def test_dmpls_of_another_body_are_refused_before_any_sequence(tmp_path: Path) -> None:
+    write(tmp_path / "smplh/male/model.npz", small_model())
+    write(tmp_path / "dmpls/male/model.npz", {"eigvec": np.zeros((10475, 3, 8))})
+    with pytest.raises(InputError, match=r"\(10475, 3, 8\), expected \(6890, 3, 8 or more\)"):
+        body_model_files(tmp_path, dmpls=True)
 
 
 def test_another_kind_of_model_is_refused_before_any_sequence(tmp_path: Path) -> None:

@@ -10,7 +10,15 @@ import pytest
 
 from amass_files import sequence_arrays, write_sequence
 from amass_joints.errors import InputError
-from amass_joints.sequences import NotASequence, Sequence, Skipped, find_datasets, read_sequence
+from amass_joints.sequences import (
+    NotASequence,
+    Sequence,
+    SequenceSummary,
+    Skipped,
+    find_datasets,
+    read_sequence,
+    summarise_sequence,
+)
 
 # ------------------------------------------------------------------------------------------------ finding
 
@@ -76,6 +84,7 @@ def test_two_files_for_one_name_are_not_mixed_up(tmp_path: Path) -> None:
 
 def test_links_are_followed_but_not_round_and_round(tmp_path: Path) -> None:
     write_sequence(tmp_path / "elsewhere/s/walk_poses.npz")
+    write_sequence(tmp_path / "elsewhere/t/walk_poses.npz")
     (tmp_path / "amass").mkdir()
     (tmp_path / "amass/A").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/s/up").symlink_to(tmp_path / "elsewhere")
@@ -84,8 +93,13 @@ def test_links_are_followed_but_not_round_and_round(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "elsewhere/s/pipe_poses.npz")
     (tmp_path / "elsewhere/s/directory.npz").mkdir()
     (dataset,) = find_datasets(tmp_path / "amass")
+    assert [str(file) for file in dataset.sequences] == ["A/s/walk_poses", "A/t/walk_poses"]
+    troubled = ["A/s/gone_poses", "A/s/pipe_poses", "A/s/self_poses"]
+    assert sorted(name for name, _ in dataset.skipped) == troubled
+    (dataset,) = find_datasets(tmp_path / "amass", ("A/s/*",))
     assert [str(file) for file in dataset.sequences] == ["A/s/walk_poses"]
-    assert sorted(name for name, _ in dataset.skipped) == ["A/s/gone_poses", "A/s/pipe_poses", "A/s/self_poses"]
+    assert sorted(name for name, _ in dataset.skipped) == troubled
+    assert (dataset.left_out, dataset.passed_over) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -115,8 +129,8 @@ def test_only_that_matches_nothing_says_what_names_look_like(tmp_path: Path) -> 
     ("files", "message"),
     [
         ([], "no AMASS sequences in the 0 directories below it"),
-        (["01/01_01_poses.npz"], "If this is a single dataset, pass "),
-        (["s/notes.txt"], "Pass the directory above them"),
+        (["01/01_01_poses.npz"], "If this is one dataset, pass "),
+        (["s/notes.txt"], "Pass the directory above it"),
     ],
 )
 def test_a_tree_without_sequences_is_refused(tmp_path: Path, files: list[str], message: str) -> None:
@@ -202,6 +216,13 @@ def test_no_dmpls(tmp_path: Path) -> None:
 def test_an_archive_of_other_arrays_is_not_a_sequence(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", betas=np.zeros(16), gender="male")
     assert read_sequence(tmp_path / "a.npz") == NotASequence()
+
+
+def test_a_summary_says_the_same_from_headers_alone(tmp_path: Path) -> None:
+    summary = summarise_sequence(write_sequence(tmp_path / "a.npz", gender=b"female", dmpls=None))
+    assert summary == SequenceSummary(frames=24, frame_rate=120.0, gender="female", has_dmpls=False)
+    too_wide = summarise_sequence(write_sequence(tmp_path / "b.npz", poses=np.zeros((24, 165))))
+    assert isinstance(too_wide, Skipped)
 
 
 def nan_in(name: str) -> np.ndarray:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from amass_joints.folding import FoldedBody, ShapedBody, fold
     from amass_joints.regressors import JointRegressor, load_regressor
     from amass_joints.report import Report
-    from amass_joints.sequences import Sequence, Skipped, read_sequence
+    from amass_joints.sequences import NotASequence, Sequence, Skipped, read_sequence
 
 __all__ = [
     "BodyModel",
@@ -32,6 +32,7 @@ __all__ = [
     "FoldedBody",
     "InputError",
     "JointRegressor",
+    "NotASequence",
     "Report",
     "Sequence",
     "Settings",
@@ -54,7 +55,7 @@ _HOMES = {
     "folding": ("FoldedBody", "ShapedBody", "fold"),
     "regressors": ("JointRegressor", "load_regressor"),
     "report": ("Report",),
-    "sequences": ("Sequence", "Skipped", "read_sequence"),
+    "sequences": ("NotASequence", "Sequence", "Skipped", "read_sequence"),
 }
 
 

@@ -132,8 +132,6 @@ def _read_array(stream: BufferedIOBase, size: int) -> np.ndarray:
     data = bytearray(math.prod(header.shape) * header.dtype.itemsize)
     if stream.readinto(data) != len(data):
         raise ArrayFileError("it ends early")
-    if stream.read(1):  # which also makes zipfile check the CRC
-        raise ArrayFileError("more data follows than its header says")
     array = np.frombuffer(data, header.dtype).reshape(header.shape, order="F" if header.fortran_order else "C")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from amass_joints.body_models import BodyModelFiles, load_body_model
+from amass_joints.body_models import BodyModelFiles, body_model_files, load_body_model
 from amass_joints.files import sha256
 from amass_joints.folding import FoldedBody, fold
 from amass_joints.regressors import JointRegressor
@@ -15,11 +15,17 @@ from amass_joints.sequences import Skipped
 class FoldedBodies:
     """Gives the folded body of a gender, the same one every time, to any thread."""
 
-    def __init__(self, regressor: JointRegressor, files: dict[str, BodyModelFiles]) -> None:
+    def __init__(self, regressor: JointRegressor, directory: Path, *, dmpls: bool) -> None:
+        """Look at the models in ``directory``, by their headers alone.
+
+        Raises:
+            InputError: there is none, or one is not what it should be.
+        """
+        self.directory = directory
         self.sha256: dict[Path, str] = {}
         """The fingerprints of the body model files that were used so far."""
         self._regressor = regressor
-        self._files = files
+        self._files = body_model_files(directory, dmpls=dmpls)
         self._folded: dict[str, FoldedBody] = {}
         self._lock = threading.Lock()
 
@@ -30,9 +36,10 @@ class FoldedBodies:
             InputError: a model file is broken.
         """
         files = self._files[gender]
-        missing = [path for path in files.missing() if soft_tissue or path == files.body]
+        missing = [str(path) for path in files.missing() if soft_tissue or path == files.body]
         if missing:
-            return Skipped(f"it needs the {gender} body model, and {' and '.join(map(str, missing))} is not there")
+            without = " or pass --no-dmpls" if str(files.body) not in missing else ""
+            return Skipped(f"it needs {' and '.join(missing)}: not there. Put the {gender} model there{without}")
         with self._lock:
             if gender not in self._folded:
                 self._folded[gender] = self._load(files)

@@ -135,7 +135,7 @@ def body_model_files(directory: Path, *, dmpls: bool) -> dict[str, BodyModelFile
                 _check_is_smplh(entry.body, npz)
         if entry.dmpls is not None and entry.dmpls.is_file():
             with _open_model(entry.dmpls) as npz:
-                _check_dmpl_header(entry.dmpls, npz)
+                _check_dmpl_header(entry.dmpls, npz, NUM_VERTICES)
     return files
 
 
@@ -162,13 +162,8 @@ def load_body_model(body: str | os.PathLike[str], dmpls: str | os.PathLike[str] 
     else:
         dmpls = Path(dmpls)
         with _open_model(dmpls) as npz:
-            _check_dmpl_header(dmpls, npz)
+            _check_dmpl_header(dmpls, npz, len(v_template))
             dmpldirs = _read_finite(dmpls, npz, "eigvec")[:, :, :NUM_DMPLS]
-        if len(dmpldirs) != len(v_template):
-            raise InputError(
-                f"{dmpls}: its eigvec has {len(dmpldirs)} vertices, expected {len(v_template)} as in {body}. "
-                f"Put the DMPLs of the same body there. {WHERE_TO_GET_THEM}"
-            )
     return BodyModel(v_template=v_template, dmpldirs=dmpldirs, parents=parents, **arrays)
 
 
@@ -222,7 +217,7 @@ def _check_is_smplh(path: Path, npz: NpzFile) -> None:
         )
 
 
-def _check_dmpl_header(path: Path, npz: NpzFile) -> None:
+def _check_dmpl_header(path: Path, npz: NpzFile, vertices: int) -> None:
     if "eigvec" not in npz.names:
         kind = "a body model, which belongs in smplh/" if "v_template" in npz.names else "not a DMPL file"
         raise InputError(
@@ -230,9 +225,9 @@ def _check_dmpl_header(path: Path, npz: NpzFile) -> None:
             f"--no-dmpls to convert without soft tissue. {WHERE_TO_GET_THEM}"
         )
     shape = npz.header("eigvec").shape
-    if len(shape) != 3 or shape[1] != 3 or shape[2] < NUM_DMPLS:
+    if len(shape) != 3 or shape[:2] != (vertices, 3) or shape[2] < NUM_DMPLS:
         raise InputError(
-            f"{path}: its eigvec has the shape {shape}, expected (vertices, 3, {NUM_DMPLS} or more). "
+            f"{path}: its eigvec has the shape {shape}, expected ({vertices}, 3, {NUM_DMPLS} or more). "
             f"{WHERE_TO_GET_THEM}"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,33 +27,6 @@ class Dtype(str, enum.Enum):
 
     float32 = "float32"
     float64 = "float64"
-
-
-def _frame_rate(value: float | None) -> float | None:
-    if value is not None:
-        from amass_joints.sequences import FRAME_RATES
-
-        lowest, highest = FRAME_RATES
-        if not lowest <= value <= highest:
-            raise typer.BadParameter(f"{value:g} Hz is no frame rate; give {lowest:g} to {highest:g}, such as 50.")
-    return value
-
-
-def _device(value: str) -> str:
-    kind, _, index = value.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or (kind == "cpu" and index):
-        raise typer.BadParameter(f"'{value}' is not a device; give cpu, cuda or cuda:N.")
-    return value
-
-
-def _gpu_id(value: str | None) -> str | None:
-    """Accept what the known converter puts in CUDA_VISIBLE_DEVICES: a number, several, or none."""
-    if value in (None, "", "-1"):
-        return value
-    first, *_ = numbers = value.split(",")
-    if not all(number.isdecimal() for number in numbers):
-        raise typer.BadParameter(f"'{value}' is not the number of a GPU; give one, such as 0, or leave it out.")
-    return first
 
 
 @app.callback(invoke_without_command=True)
@@ -87,18 +61,18 @@ def convert(
         ),
     ] = None,
     rate: Annotated[
-        float | None,
-        typer.Option(
-            "--rate", "--r", callback=_frame_rate, help="Target frame rate, Hz. Default: each sequence's own."
-        ),
+        float | None, typer.Option("--rate", "--r", help="Target frame rate, Hz. Default: each sequence's own.")
     ] = None,
-    device: Annotated[str, typer.Option(callback=_device, help="cpu, cuda or cuda:N.")] = "cpu",
-    gpu_id: Annotated[
-        str | None,
-        typer.Option("--gpu-id", "--gpu_id", callback=_gpu_id, help="N is --device cuda:N."),
-    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N. Default: cpu.")] = None,
+    gpu_id: Annotated[str | None, typer.Option("--gpu-id", "--gpu_id", help="N is --device cuda:N.")] = None,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", "--batch_size", min=1, help="Frames a GPU takes at once. Changes no result.")
+        int,
+        typer.Option(
+            "--batch-size",
+            "--batch_size",
+            min=1,
+            help="Accepted, and not needed: no result depends on it.",
+        ),
     ] = 2048,
     workers: Annotated[
         int | None,
@@ -107,7 +81,10 @@ def convert(
     dtype: Annotated[Dtype, typer.Option(help="Of the arithmetic and the joints.")] = Dtype.float32,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="Only these: globs on dataset/subject/sequence. May be repeated."),
+        typer.Option(
+            metavar="GLOB",
+            help="Only these: globs on dataset/subject/sequence. May be repeated. Outputs then hold these alone.",
+        ),
     ] = None,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave datasets that have their file.")
@@ -121,35 +98,52 @@ def convert(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors and warnings alone.")] = False,
 ) -> None:
     """Convert AMASS sequences to joints, one file per dataset."""
+    del batch_size
     with _errors_for_people():
         from amass_joints import display
         from amass_joints.convert import Settings, convert_tree
-        from amass_joints.files import check_writable
+        from amass_joints.files import check_target
 
-        if gpu_id is not None:
-            device = "cpu" if gpu_id in ("", "-1") else f"cuda:{gpu_id}"
+        try:
+            settings = Settings(rate=rate, dtype=dtype.value, dmpls=not no_dmpls, device=_device(device, gpu_id))
+        except InputError as error:
+            raise typer.BadParameter(str(error)) from error
         if report is not None:
-            check_writable(report.absolute().parent)
+            check_target(report)
         with display.listener(quiet) as listener:
             outcome = convert_tree(
                 amass_dir,
                 out_dir,
                 joint_regressor,
                 body_models=body_models,
-                settings=Settings(
-                    rate=rate, dtype=dtype.value, dmpls=not no_dmpls, device=device, batch_size=batch_size
-                ),
+                settings=settings,
                 only=only or (),
                 skip_existing=skip_existing,
                 workers=workers,
                 listener=listener,
             )
-        if report is not None:
-            outcome.save(report)
         if not quiet:
             display.show(outcome)
+        if report is not None:
+            outcome.save(report)
     if strict and outcome.skipped:
         raise typer.Exit(3)
+
+
+@app.command()
+def scan(
+    amass_dir: Annotated[Path, typer.Argument(metavar="DIR", help="Holds DATASET/SUBJECT/SEQUENCE_poses.npz.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Only these: globs on dataset/subject/sequence. May be repeated."),
+    ] = None,
+) -> None:
+    """Say what is in a tree, and what would be converted, skipped, and why. Reads headers alone."""
+    with _errors_for_people():
+        from amass_joints import display
+        from amass_joints.scan import scan_tree
+
+        display.show_scan(scan_tree(amass_dir, only or ()))
 
 
 @app.command()
@@ -165,6 +159,20 @@ def demo(
         run(directory)
 
 
+def _device(device: str | None, gpu_id: str | None) -> str:
+    """Make one of the two; a GPU's number is what the known converter puts in CUDA_VISIBLE_DEVICES."""
+    if device is not None and gpu_id is not None:
+        raise typer.BadParameter("--device and --gpu_id say the same thing: give one of them.")
+    if gpu_id is None:
+        return device or "cpu"
+    if gpu_id in ("", "-1"):
+        return "cpu"
+    numbers = gpu_id.split(",")
+    if not all(number.isdecimal() for number in numbers):
+        raise typer.BadParameter(f"'{gpu_id}' is not the number of a GPU; give one, such as 0, or leave it out.")
+    return f"cuda:{numbers[0]}"
+
+
 @contextmanager
 def _errors_for_people() -> Iterator[None]:
     """Print what users can put right as one message, and end with the exit code for it."""
@@ -175,7 +183,7 @@ def _errors_for_people() -> Iterator[None]:
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}.")
     except KeyboardInterrupt:
-        print("Interrupted. Datasets that were finished are complete; nothing is half-written.", file=sys.stderr)
+        print("Interrupted. What was finished is complete; nothing is half-written.", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
@@ -189,9 +197,6 @@ def _fail(message: str) -> None:
 def main() -> None:
     """Run the program."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names need not fit the terminal
+        if isinstance(stream, io.TextIOWrapper):  # a scheduler may have closed it
+            stream.reconfigure(errors="backslashreplace")  # names need not fit the terminal
     app()
-
-
-if __name__ == "__main__":
-    main()

@@ -7,6 +7,7 @@ blends them; no job needs another. A dataset is its sequences, gathered and writ
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -19,9 +20,9 @@ from threadpoolctl import threadpool_limits
 
 from amass_joints import datasets, executors, kernels
 from amass_joints.bodies import FoldedBodies
-from amass_joints.body_models import body_model_files, find_body_models
+from amass_joints.body_models import find_body_models
 from amass_joints.errors import InputError
-from amass_joints.files import check_writable, sha256
+from amass_joints.files import check_target, check_writable, sha256
 from amass_joints.regressors import load_regressor
 from amass_joints.report import ConvertedSequence, DatasetReport, Listener, Report, SkippedSequence
 from amass_joints.resample import resample
@@ -49,8 +50,16 @@ class Settings:
     """Whether soft tissue is used where a sequence has it."""
     device: str = "cpu"
     """``cpu``, ``cuda`` or ``cuda:N``."""
-    batch_size: int = 2048
-    """How many frames a GPU takes at once; changes no result."""
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense, with an :class:`InputError`."""
+        lowest, highest = FRAME_RATES
+        if self.rate is not None and not lowest <= self.rate <= highest:
+            raise InputError(f"the target frame rate is {self.rate:g} Hz, expected {lowest:g} to {highest:g} Hz.")
+        if self.dtype not in ("float32", "float64"):
+            raise InputError(f"the dtype is '{self.dtype}', expected float32 or float64.")
+        if not re.fullmatch("cpu|cuda(:[0-9]+)?", self.device):
+            raise InputError(f"the device is '{self.device}', expected cpu, cuda or cuda:N.")
 
 
 @dataclass(frozen=True)
@@ -81,14 +90,10 @@ def convert_sequence(path: Path, bodies: FoldedBodies, settings: Settings) -> Co
         return Skipped(
             f"too short: {len(sequence.poses)} frames at {sequence.frame_rate:g} Hz give none at {settings.rate:g} Hz"
         )
-    posed = body.with_shape(sequence.betas, settings.dtype).pose(
-        sequence.poses,
-        sequence.trans,
-        sequence.dmpls,
-        looked_at=resampling.looked_at,
-        device=settings.device,
-        batch_size=settings.batch_size,
-    )
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is skipped below
+        posed = body.with_shape(sequence.betas, settings.dtype).pose(
+            sequence.poses, sequence.trans, sequence.dmpls, looked_at=resampling.looked_at, device=settings.device
+        )
     if not np.isfinite(posed).all():
         return Skipped("its joints would not be finite: it holds values too large for a human motion")
     return Converted(
@@ -170,39 +175,47 @@ def convert_tree(
 
     Raises:
         InputError: nothing can be converted at all: no body model, a regressor of the wrong shape, no sequences, an
-            output directory that cannot be written. Raised before the first sequence.
+            output that cannot be written. Raised before the first sequence. Later, when a body model that is first
+            needed then turns out damaged, or a disk full: what was finished stays.
     """
     started = time.monotonic()
     listener = listener or Listener()
     settings = _with_usable_device(settings, listener)
-    found = find_datasets(Path(amass_dir), tuple(only))
-    bodies = _bodies(Path(joint_regressor), body_models, settings)
+    workers = executors.cores_at_hand() if workers is None else workers
+    if workers < 1:
+        raise InputError(f"the number of workers is {workers}, expected 1 or more.")
+    only = (only,) if isinstance(only, str) else tuple(only)
     out_dir = Path(out_dir)
+    found = [(dataset, out_dir / f"{dataset.name}.npz") for dataset in find_datasets(Path(amass_dir), only)]
+    bodies = _bodies(Path(joint_regressor), body_models, settings)
     check_writable(out_dir)
-    listener.begins(found)
+    for dataset, output in found:
+        check_target(output)
+        if dataset.left_out and output.exists() and not skip_existing:
+            listener.warning(f"{output} is replaced, and will lack {dataset.left_out} sequences that --only leaves out")
+    listener.begins([dataset for dataset, _ in found])
     reports = []
     # A worker is a thread of its own; a BLAS that makes more of them only gets in the way.
     with threadpool_limits(1, user_api="blas"):
-        for dataset in found:
-            output = out_dir / f"{dataset.name}.npz"
+        for dataset, output in found:
             if skip_existing and output.exists():
                 reports.append(_left_alone(dataset, output, listener))
             else:
-                reports.append(
-                    convert_dataset(dataset, output, bodies, settings, workers or executors.cores_at_hand(), listener)
-                )
+                reports.append(convert_dataset(dataset, output, bodies, settings, workers, listener))
     return Report(
         options={
-            "amass_dir": os.fspath(amass_dir),
-            "out_dir": os.fspath(out_dir),
-            "joint_regressor": os.fspath(joint_regressor),
+            "amass_dir": os.path.abspath(amass_dir),
+            "out_dir": os.path.abspath(out_dir),
+            "joint_regressor": os.path.abspath(joint_regressor),
+            "body_models": os.path.abspath(bodies.directory),
             "only": list(only),
             "skip_existing": skip_existing,
+            "workers": workers,
             **asdict(settings),
         },
         inputs={
-            os.fspath(joint_regressor): sha256(Path(joint_regressor)),
-            **{str(path): digest for path, digest in bodies.sha256.items()},
+            os.path.abspath(path): digest
+            for path, digest in {Path(joint_regressor): sha256(Path(joint_regressor)), **bodies.sha256}.items()
         },
         datasets=tuple(reports),
         seconds=time.monotonic() - started,
@@ -231,12 +244,9 @@ def convert_file(
 
 
 def _bodies(joint_regressor: Path, body_models: str | os.PathLike[str] | None, settings: Settings) -> FoldedBodies:
-    lowest, highest = FRAME_RATES
-    if settings.rate is not None and not lowest <= settings.rate <= highest:
-        raise InputError(f"the target frame rate is {settings.rate:g} Hz, expected {lowest:g} to {highest:g} Hz.")
     regressor = load_regressor(joint_regressor)
     directory = find_body_models(None if body_models is None else Path(body_models), joint_regressor)
-    return FoldedBodies(regressor, body_model_files(directory, dmpls=settings.dmpls))
+    return FoldedBodies(regressor, directory, dmpls=settings.dmpls)
 
 
 def _with_usable_device(settings: Settings, listener: Listener) -> Settings:

@@ -55,7 +55,9 @@ def save(path: Path, tree: PositionsTree) -> None:
         archive.open(zipfile.ZipInfo(_MEMBER), "w", force_zip64=True) as member,
     ):
         npy_format.write_array_header_1_0(member, {"descr": "|O", "fortran_order": False, "shape": ()})
-        _Pickler(member, protocol=4).dump(as_array)
+        pickler = _Pickler(member, protocol=4)
+        pickler.fast = True  # no memo, which would keep a copy of every array until the end
+        pickler.dump(as_array)
 
 
 def load(path: str | os.PathLike[str]) -> PositionsTree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from rich.console import Console
@@ -9,11 +10,11 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
-from amass_joints.report import DatasetReport, Listener, Report
+from amass_joints.report import DatasetReport, Listener, Report, SkippedSequence
+from amass_joints.scan import DatasetScan
 from amass_joints.sequences import Dataset, SequenceFile
 
 SHOWN_SKIPS = 20
-"""The report file lists them all."""
 
 
 def printable(text: str) -> str:
@@ -25,18 +26,59 @@ def listener(quiet: bool) -> Listener:
     """Choose how a run is shown."""
     if quiet:
         return _Quiet()
-    return _Bar() if sys.stdout.isatty() else _Lines()
+    return _Bar() if _in_a_terminal() else _Lines()
 
 
 def show(report: Report) -> None:
     """Print the end of a run: the table, what was skipped, what else there is to know."""
-    if sys.stdout.isatty():
-        Console().print(_table(report))
+    if _in_a_terminal():
+        columns = ("dataset", "sequences", "hours", "frames in", "frames out", "skipped", "seconds")
+        _show_table("Converted", columns, [[one.name, *_cells(one)] for one in (*report.datasets, report.total)])
     else:
-        print(_line(report.total))
-    _show_skips(report)
-    for note in _notes(report):
-        print(note)
+        _say(_line(report.total))
+    _show_skips(report.skipped, ": --report FILE lists them all")
+    total = report.total
+    stiff = sum(not one.soft_tissue for one in total.converted)
+    if stiff and report.options["dmpls"]:
+        _say(f"Converted without soft tissue, because the files have no DMPLs: {stiff:,} sequences.")
+    _show_passed_over(total.passed_over)
+
+
+def show_scan(datasets: list[DatasetScan]) -> None:
+    """Print what a scan found."""
+    rows = [
+        [
+            one.name,
+            f"{one.sequences:,}",
+            f"{one.hours:,.2f}",
+            f"{one.frames:,}",
+            ", ".join(f"{rate:g} ({count:,})" for rate, count in sorted(one.frame_rates.items())),
+            ", ".join(f"{gender} ({count:,})" for gender, count in sorted(one.genders.items())),
+            f"{one.without_dmpls:,}",
+            f"{len(one.skipped):,}",
+        ]
+        for one in datasets
+    ]
+    columns = ("dataset", "sequences", "hours", "frames", "Hz", "genders", "without DMPLs", "skipped")
+    if _in_a_terminal():
+        _show_table("Found", columns, rows)
+    else:
+        for name, *cells in rows:
+            _say(f"{name}: {', '.join(f'{column} {cell}' for column, cell in zip(columns[1:], cells, strict=True))}")
+    _show_skips([skip for one in datasets for skip in one.skipped])
+    _show_passed_over(sum(one.passed_over for one in datasets))
+
+
+def _in_a_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _say(text: str) -> None:
+    """Print a line of text whose names come from anywhere. When nobody can read it any more, the work goes on."""
+    try:
+        print(printable(text), flush=True)
+    except OSError:  # the reader has gone (| head), or what the output is redirected to is full
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Quiet(Listener):
@@ -50,7 +92,7 @@ class _Lines(_Quiet):
     """A line per dataset."""
 
     def dataset_ends(self, report: DatasetReport) -> None:
-        print(_line(report), flush=True)
+        _say(_line(report))
 
 
 class _FramesPerSecond(ProgressColumn):
@@ -88,21 +130,20 @@ class _Bar(_Quiet):
         self._progress.stop()
 
 
-def _table(report: Report) -> Table:
-    table = Table(title="Converted")
-    table.add_column("dataset", overflow="fold")
-    for column in ("sequences", "hours", "frames in", "frames out", "skipped", "seconds"):
+def _show_table(title: str, columns: tuple[str, ...], rows: list[list[str]]) -> None:
+    name, *others = columns
+    table = Table(title=title)
+    table.add_column(name, overflow="fold")
+    for column in others:
         table.add_column(column, justify="right")
-    for dataset in report.datasets:
-        table.add_row(Text(printable(dataset.name)), *_cells(dataset))
-    table.add_section()
-    table.add_row("total", *_cells(report.total))
-    return table
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row), end_section=row is rows[-2] if len(rows) > 1 else False)
+    Console().print(table)
 
 
 def _cells(dataset: DatasetReport) -> list[str]:
     if dataset.already_there:
-        return ["there", "", "", "", "", ""]
+        return ["there already"]
     return [
         f"{len(dataset.converted):,}",
         f"{dataset.hours:,.2f}",
@@ -114,35 +155,24 @@ def _cells(dataset: DatasetReport) -> list[str]:
 
 
 def _line(dataset: DatasetReport) -> str:
-    name = printable(dataset.name)
     if dataset.already_there:
-        return f"{name}: {dataset.output} is there already"
+        return f"{dataset.name}: {dataset.output} is there already"
     sequences, hours, source_frames, frames, skipped, seconds = _cells(dataset)
     return (
-        f"{name}: {sequences} sequences, {hours} hours, {source_frames} frames in, {frames} frames out, "
+        f"{dataset.name}: {sequences} sequences, {hours} hours, {source_frames} frames in, {frames} frames out, "
         f"{skipped} skipped, {seconds} s"
     )
 
 
-def _show_skips(report: Report) -> None:
-    skipped = report.skipped
-    if not skipped:
-        return
-    print(f"Skipped ({len(skipped)}):")
+def _show_skips(skipped: list[SkippedSequence], where_else: str = "") -> None:
+    if skipped:
+        _say(f"Skipped ({len(skipped)}):")
     for one in skipped[:SHOWN_SKIPS]:
-        print(f"  {printable(one.name)}: {printable(one.reason)}")
+        _say(f"  {one.name}: {one.reason}")
     if len(skipped) > SHOWN_SKIPS:
-        print(f"  and {len(skipped) - SHOWN_SKIPS} more: --report FILE lists them all")
+        _say(f"  and {len(skipped) - SHOWN_SKIPS} more{where_else}")
 
 
-def _notes(report: Report) -> list[str]:
-    total = report.total
-    stiff = sum(not one.soft_tissue for one in total.converted)
-    notes = []
-    if stiff and report.options["dmpls"]:
-        notes.append(f"Converted without soft tissue, because the files have no DMPLs: {stiff:,} sequences.")
-    if total.passed_over:
-        notes.append(
-            f"Passed over, because they are no sequences (shape.npz and the like): {total.passed_over:,} files."
-        )
-    return notes
+def _show_passed_over(count: int) -> None:
+    if count:
+        _say(f"Passed over, because they are no sequences (shape.npz and the like): {count:,} files.")

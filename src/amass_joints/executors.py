@@ -1,6 +1,7 @@
 """How jobs are run. Serial execution is the specification; any other way gives the same results in the same order.
 
-The processes at hand are threads: reading, BLAS and the kernels release Python's lock, and results need no copying.
+On one machine jobs run in threads, not processes: reading, BLAS and the kernels release Python's lock, and results need
+no copying.
 """
 
 from __future__ import annotations

@@ -17,23 +17,41 @@ from amass_joints.errors import InputError
 def written_whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that takes ``path``'s place only when it is complete and on the disk.
 
-    It is written under a hidden name beside ``path``; an error, an interrupt or a crash leaves ``path`` as it was.
+    It is written under a hidden name beside ``path``; an error, an interrupt or a crash leaves ``path`` as it was. A
+    link stays a link, to the new file; a device or a pipe is written to as it is.
 
     Raises:
         InputError: it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    target = Path(os.path.realpath(path))
+    in_place = target.exists() and not target.is_file()
+    partial = target if in_place else target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as stream:
             yield stream
+            if in_place:
+                return
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(partial, path)
+        os.replace(partial, target)
     except BaseException as error:
-        partial.unlink(missing_ok=True)
+        if not in_place:
+            partial.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise InputError(f"{path}: cannot be written: {error.strerror or error}.") from error
         raise
+
+
+def check_target(path: Path) -> None:
+    """See that a file can be written under this name, before work is put into it.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: cannot be written: it is a directory. Pass a file name, or move it away.")
+    if path.is_file() or not path.exists():
+        check_writable(Path(os.path.realpath(path)).parent)
 
 
 def sha256(path: Path) -> str:

@@ -68,7 +68,14 @@ class FoldedBody:
         Args:
             betas: shape coefficients; missing ones are zero, surplus ones are ignored.
             dtype: float32 or float64: what :meth:`ShapedBody.pose` computes in.
+
+        Raises:
+            InputError: another dtype, or betas that are no vector.
         """
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise InputError(f"dtype: found {np.dtype(dtype)}, expected float32 or float64.")
+        if betas.ndim != 1:
+            raise InputError(f"betas: their shape is {betas.shape}, expected (betas,).")
         return ShapedBody(
             folded=self,
             pair_matrix=_fix_shape(self.pair_vectors, self.num_betas, betas).astype(dtype),
@@ -94,7 +101,6 @@ class ShapedBody:
         *,
         looked_at: Int[np.ndarray, " looked_at"] | None = None,
         device: str = "cpu",
-        batch_size: int = 2048,
     ) -> Float[np.ndarray, "looked_at regressed_joints 3"]:
         """Give the regressed joints, frame by frame.
 
@@ -104,7 +110,6 @@ class ShapedBody:
             dmpls: soft-tissue coefficients; missing columns are zero, surplus ones are ignored. None: no soft tissue.
             looked_at: the frames to pose; None for all.
             device: ``cpu``, or a PyTorch device such as ``cuda:0``.
-            batch_size: how many frames a PyTorch device takes at once. The CPU has its own; neither changes a result.
 
         Returns:
             Joints, metres, in the frame of reference of ``trans``, in the dtype that the body was shaped for.
@@ -113,21 +118,17 @@ class ShapedBody:
             InputError: the arrays do not fit each other or the body.
         """
         folded = self.folded
-        if dmpls is None:
-            dmpls = np.empty((len(poses), 0))
-        shapes = {"poses": poses.shape, "trans": trans.shape, "dmpls": dmpls.shape}
         frames = len(poses)
-        expected = {
-            "poses": (frames, 3 * folded.num_joints),
-            "trans": (frames, 3),
-            "dmpls": (frames, *dmpls.shape[1:2]),
-        }
-        if shapes != expected:
-            raise InputError(f"the arrays have the shapes {shapes}, expected {expected}.")
+        if dmpls is None:
+            dmpls = np.empty((frames, 0))
         if looked_at is None:
             looked_at = np.arange(frames)
-        if looked_at.size and not 0 <= looked_at.min() <= looked_at.max() < frames:
-            raise InputError(f"looked_at: frames {looked_at.min()} to {looked_at.max()}, expected 0 to {frames - 1}.")
+        shapes = {"poses": poses.shape, "trans": trans.shape, "dmpls": dmpls.shape}
+        expected = {"poses": (frames, 3 * folded.num_joints), "trans": (frames, 3), "dmpls": (frames, dmpls.shape[-1])}
+        if shapes != expected:
+            raise InputError(f"the arrays have the shapes {shapes}, expected {expected}.")
+        if looked_at.dtype.kind not in "iu" or ((looked_at < 0) | (looked_at >= frames)).any():
+            raise InputError(f"looked_at: expected integers from 0 to {frames - 1}, found {looked_at}.")
         num_dmpls = min(dmpls.shape[1], self.step_matrix.shape[1] - 1)
         without = self.step_matrix.shape[1] - 1 - num_dmpls
         body = kernels.Body(
@@ -148,7 +149,6 @@ class ShapedBody:
             np.ascontiguousarray(dmpls[:, :num_dmpls], np.float64),
             np.ascontiguousarray(looked_at, np.int64),
             device,
-            batch_size,
         )
 
 

@@ -51,7 +51,7 @@ def resample(num_frames: int, source: float, target: float | None) -> Resampling
     count = 0 if num_frames == 0 else min(int(num_frames / step), int((num_frames - 1) / step) + 1)
     # Output frame j is at source frame j * numerator / denominator. Where that does not fit 64 bits, Python's
     # integers do it.
-    fits = count * step.numerator < 2**63
+    fits = max(count * step.numerator, step.denominator) < 2**63
     scaled = np.arange(count).astype(np.int64 if fits else object) * step.numerator
     floor = scaled // step.denominator
     weight = ((scaled - floor * step.denominator) / step.denominator).astype(np.float64)

@@ -14,12 +14,14 @@ an exception.
 
 from __future__ import annotations
 
+import math
 import os
 import stat
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -42,7 +44,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class NotASequence:
-    """A file that is nothing we are after."""
+    """A file that is nothing we are after: it holds neither ``poses`` nor ``trans``."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,20 @@ class Dataset:
     """Files and directories that cannot even be looked at, by their names in the tree."""
     passed_over: int = 0
     """How many files are no sequences by their names."""
+    left_out: int = 0
+    """How many sequences were not asked for."""
+
+
+@dataclass(frozen=True)
+class SequenceSummary:
+    """What a sequence file says of itself, without its motion."""
+
+    frames: int
+    frame_rate: float
+    """Hz."""
+    gender: str
+    """Which body model: one of :data:`amass_joints.body_models.GENDERS`."""
+    has_dmpls: bool
 
 
 @dataclass(frozen=True)
@@ -94,7 +110,7 @@ class Sequence:
 # ---------------------------------------------------------------------------------------------- finding
 
 
-def find_datasets(amass_dir: Path, only: Iterable[str] = ()) -> list[Dataset]:
+def find_datasets(amass_dir: Path, only: tuple[str, ...] = ()) -> list[Dataset]:
     """List the datasets below ``amass_dir`` and their sequence files, in the order of their names.
 
     Args:
@@ -119,27 +135,30 @@ def find_datasets(amass_dir: Path, only: Iterable[str] = ()) -> list[Dataset]:
         raise InputError(
             f"{amass_dir}: no AMASS sequences in the {len(everything)} directories below it: expected "
             f"{amass_dir / 'DATASET' / 'SUBJECT' / 'SEQUENCE_poses.npz'}. "
-            + (
-                f"If this is a single dataset, pass {amass_dir.parent}."
-                if misplaced
-                else "Pass the directory above them."
-            )
+            + (f"If this is one dataset, pass {amass_dir.parent}." if misplaced else "Pass the directory above it.")
         )
     if not only:
         return everything
-    chosen = [_restrict(dataset, only) for dataset in everything]
-    if not any(dataset.sequences for dataset in chosen):
+    chosen = [chosen for dataset in everything if (chosen := _restrict(dataset, only))]
+    if not chosen:
         example = next(dataset.sequences[0] for dataset in everything if dataset.sequences)
         raise InputError(
             f"--only {' '.join(only)}: no sequence of {amass_dir} matches; sequences are named like '{example}'."
         )
-    return [dataset for dataset in chosen if dataset.sequences]
+    return chosen
 
 
-def _restrict(dataset: Dataset, only: Iterable[str]) -> Dataset:
+def _restrict(dataset: Dataset, only: Iterable[str]) -> Dataset | None:
     patterns = [pattern for glob in only for pattern in (glob, f"{glob.rstrip('/')}/*")]
-    chosen = [file for file in dataset.sequences if any(fnmatchcase(str(file), pattern) for pattern in patterns)]
-    return Dataset(dataset.name, tuple(chosen))
+
+    def wanted(name: str) -> bool:
+        return any(fnmatchcase(candidate, pattern) for candidate in (name, f"{name}/") for pattern in patterns)
+
+    sequences = tuple(file for file in dataset.sequences if wanted(str(file)))
+    skipped = tuple((name, reason) for name, reason in dataset.skipped if wanted(name))
+    if not sequences and not skipped:
+        return None
+    return replace(dataset, sequences=sequences, skipped=skipped, left_out=len(dataset.sequences) - len(sequences))
 
 
 @dataclass
@@ -153,25 +172,22 @@ class _Walk:
 
 def _look_into(directory: Path) -> Dataset:
     walk = _Walk()
-    _walk_into(directory, directory, walk)
+    _walk_into(directory, directory, walk, frozenset({_identity(directory.stat())}))
     walk.files.sort(key=lambda file: (file.subject, file.name, str(file.path)))
     sequences: list[SequenceFile] = []
     for file in walk.files:
         if sequences and str(sequences[-1]) == str(file):
-            walk.skipped.append(
-                (
-                    str(file),
-                    Skipped(f"{file.path} has the same subject and name as {sequences[-1].path}, which is converted"),
-                )
-            )
+            taken = Skipped(f"{file.path} has the same subject and name as {sequences[-1].path}, which is taken")
+            walk.skipped.append((str(file), taken))
         else:
             sequences.append(file)
     return Dataset(directory.name, tuple(sequences), tuple(walk.skipped), walk.passed_over)
 
 
-def _walk_into(directory: Path, dataset: Path, walk: _Walk, above: frozenset[tuple[int, int]] = frozenset()) -> None:
+def _walk_into(directory: Path, dataset: Path, walk: _Walk, above: frozenset[tuple[int, int]]) -> None:
     def skip(path: Path, reason: str) -> None:
-        walk.skipped.append((str(path.relative_to(dataset.parent).with_suffix("")), Skipped(reason)))
+        name = str(path.relative_to(dataset.parent))
+        walk.skipped.append((name[:-4] if name.lower().endswith(".npz") else name, Skipped(reason)))
 
     try:
         entries = _entries(directory)
@@ -186,10 +202,9 @@ def _walk_into(directory: Path, dataset: Path, walk: _Walk, above: frozenset[tup
             if candidate:
                 skip(path, f"cannot be read: {error.strerror}")
             continue
-        identity = (status.st_dev, status.st_ino)
         if stat.S_ISDIR(status.st_mode):
-            if identity not in above:  # a link to a directory above it would lead round for ever
-                _walk_into(path, dataset, walk, above | {identity})
+            if _identity(status) not in above:  # a link to a directory above it would lead round for ever
+                _walk_into(path, dataset, walk, above | {_identity(status)})
         elif not candidate or (directory == dataset and not _has_poses(path)):
             walk.passed_over += 1
         elif directory == dataset:
@@ -204,6 +219,10 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
     """List a directory, hidden entries left out, in the order of names."""
     with os.scandir(directory) as scan:
         return sorted((entry for entry in scan if not entry.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _named_like_a_sequence(name: str) -> bool:
@@ -230,12 +249,27 @@ def read_sequence(path: str | os.PathLike[str], *, dmpls: bool = True) -> Sequen
     Args:
         path: an AMASS ``.npz`` file.
         dmpls: whether soft tissue is wanted.
+
+    Returns:
+        The sequence; or why there is none; or that the file is not meant to be one.
     """
+    return _read(path, lambda npz: _sequence(npz, dmpls))
+
+
+def summarise_sequence(path: str | os.PathLike[str]) -> SequenceSummary | Skipped | NotASequence:
+    """Check one SMPL+H sequence file by the headers of its arrays, which is quick, and say what is in it."""
+    return _read(path, lambda npz: _summary(npz, dmpls=True))
+
+
+Read = TypeVar("Read")
+
+
+def _read(path: str | os.PathLike[str], reader: Callable[[NpzFile], Read]) -> Read | Skipped | NotASequence:
     try:
         with NpzFile(Path(path)) as npz:
             if "poses" not in npz.names and "trans" not in npz.names:
                 return NotASequence()
-            return _checked(npz, dmpls)
+            return reader(npz)
     except (ArrayFileError, _Unusable) as error:
         return Skipped(str(error))
 
@@ -244,28 +278,46 @@ class _Unusable(Exception):
     """The file is whole, but what it says cannot be converted."""
 
 
-def _checked(npz: NpzFile, dmpls_wanted: bool) -> Sequence:
-    poses = _per_frame(npz, "poses")
-    if poses.shape[1] != 3 * NUM_JOINTS:
-        known = {165: "an SMPL-X sequence", 72: "an SMPL sequence"}.get(poses.shape[1], "not SMPL+H")
-        raise _Unusable(f"{known}: {poses.shape[1]} pose values a frame, expected {3 * NUM_JOINTS} (SMPL+H)")
-    trans = _per_frame(npz, "trans")
-    if trans.shape[1] != 3:
-        raise _Unusable(f"array 'trans': {trans.shape[1]} values a frame, expected 3")
-    dmpls = _per_frame(npz, "dmpls") if dmpls_wanted and "dmpls" in npz.names else None
-    for name, array in (("trans", trans), ("dmpls", dmpls)):
-        if array is not None and len(array) != len(poses):
-            raise _Unusable(f"'poses' has {len(poses)} frames, '{name}' has {len(array)}")
-    if not len(poses):
+def _sequence(npz: NpzFile, dmpls: bool) -> Sequence:
+    summary = _summary(npz, dmpls)
+    return Sequence(
+        poses=_finite(npz, "poses"),
+        trans=_finite(npz, "trans"),
+        betas=_finite(npz, "betas").reshape(-1),
+        dmpls=_finite(npz, "dmpls") if summary.has_dmpls else None,
+        gender=summary.gender,
+        frame_rate=summary.frame_rate,
+    )
+
+
+def _summary(npz: NpzFile, dmpls: bool) -> SequenceSummary:
+    """Check all that headers and the small arrays can tell, before memory is taken for the large ones."""
+    frames, values = _shape(npz, "poses", ("frames", 3 * NUM_JOINTS))
+    if values != 3 * NUM_JOINTS:
+        known = {165: "an SMPL-X sequence", 72: "an SMPL sequence"}.get(values, "not SMPL+H")
+        raise _Unusable(f"{known}: {values} pose values a frame, expected {3 * NUM_JOINTS} (SMPL+H)")
+    has_dmpls = dmpls and "dmpls" in npz.names
+    others = {"trans": _shape(npz, "trans", ("frames", 3))}
+    if has_dmpls:
+        others["dmpls"] = _shape(npz, "dmpls", ("frames", 8))
+    if others["trans"][1] != 3:
+        raise _Unusable(f"array 'trans': {others['trans'][1]} values a frame, expected 3")
+    for name, shape in others.items():
+        if shape[0] != frames:
+            raise _Unusable(f"'poses' has {frames} frames, '{name}' has {shape[0]}")
+    if not frames:
         raise _Unusable("it has no frames")
-    return Sequence(poses, trans, _betas(npz), dmpls, _gender(npz), _frame_rate(npz))
+    betas = npz.header("betas").shape
+    if not betas or math.prod(betas) != betas[-1]:
+        raise _Unusable(f"array 'betas': its shape is {betas}, expected (16,)")
+    return SequenceSummary(frames, _frame_rate(npz), _gender(npz), has_dmpls)
 
 
-def _per_frame(npz: NpzFile, name: str) -> Float[np.ndarray, "frames values"]:
-    array = _finite(npz, name)
-    if array.ndim != 2:
-        raise _Unusable(f"array '{name}': its shape is {array.shape}, expected (frames, values)")
-    return array
+def _shape(npz: NpzFile, name: str, expected: tuple[str, int]) -> tuple[int, ...]:
+    shape = npz.header(name).shape
+    if len(shape) != 2:
+        raise _Unusable(f"array '{name}': its shape is {shape}, expected ({expected[0]}, {expected[1]})")
+    return shape
 
 
 def _finite(npz: NpzFile, name: str) -> Float[np.ndarray, "..."]:
@@ -277,13 +329,6 @@ def _finite(npz: NpzFile, name: str) -> Float[np.ndarray, "..."]:
     return array
 
 
-def _betas(npz: NpzFile) -> Float[np.ndarray, " betas"]:
-    betas = _finite(npz, "betas")
-    if betas.ndim == 0 or betas.size != betas.shape[-1]:
-        raise _Unusable(f"array 'betas': its shape is {betas.shape}, expected (betas,)")
-    return betas.reshape(-1)
-
-
 def _gender(npz: NpzFile) -> str:
     """Read the gender: text, bytes, or the text that Python makes of bytes, ``b'female'``."""
     array = npz.read("gender")
@@ -291,7 +336,7 @@ def _gender(npz: NpzFile) -> str:
         raise _Unusable(f"array 'gender': found {array.dtype} of shape {array.shape}, expected one text")
     value = array.reshape(-1)[0]
     text = value.decode("latin1") if isinstance(value, bytes) else str(value)
-    gender = text.strip("\0 \t\r\n").lower()
+    gender = text.strip().lower()
     if gender[:2] in ("b'", 'b"') and gender[-1] == gender[1]:
         gender = gender[2:-1]
     if gender not in GENDERS:

@@ -29,6 +29,9 @@ SMPLH_JOINTS: tuple[str, ...] = (
 )
 """The 52 joints of SMPL+H: 22 of the body, 15 of each hand (Romero et al., Embodied Hands, 2017)."""
 
+NUM_BODY_JOINTS = 22
+"""How many of them are the body's: they come first, and all that follow are joints of fingers."""
+
 SMPLH_PARENTS: tuple[int, ...] = (
     *(-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19),
     *(20, 22, 23, 20, 25, 26, 20, 28, 29, 20, 31, 32, 20, 34, 35),

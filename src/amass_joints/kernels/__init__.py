@@ -33,7 +33,6 @@ def pose(
     dmpls: Float[np.ndarray, "frames dmpls"],
     looked_at: Int[np.ndarray, " looked_at"],
     device: str,
-    batch_size: int,
 ) -> Float[np.ndarray, "looked_at regressed_joints 3"]:
     """Pose the frames looked at on a device, in the dtype of the body's matrices."""
     # Either import costs more than all the rest of the program's start.
@@ -43,7 +42,7 @@ def pose(
         return cpu.pose(body, poses, trans, dmpls, looked_at)
     from amass_joints.kernels import torch
 
-    return torch.pose(body, poses, trans, dmpls, looked_at, device, batch_size)
+    return torch.pose(body, poses, trans, dmpls, looked_at, device)
 
 
 def problem_with_device(device: str) -> str | None:

@@ -31,9 +31,19 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
         return njit(cache=cache, nogil=True, error_model="numpy", fastmath={"contract"})(function)
 
     try:
-        return compile(cache=True)
-    except RuntimeError:  # no directory to write a cache to: compile in every run
+        compiled = compile(cache=True)
+    except RuntimeError:  # no directory to keep it in: compile in every run
         return compile(cache=False)
+
+    def call(*arguments: np.ndarray) -> None:
+        nonlocal compiled
+        try:
+            compiled(*arguments)
+        except Exception:  # these functions raise nothing: it is the cache, which is damaged, or its disk full
+            compiled = compile(cache=False)
+            compiled(*arguments)
+
+    return call
 
 
 def pose(body: Body, poses: np.ndarray, trans: np.ndarray, dmpls: np.ndarray, looked_at: np.ndarray) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""The PyTorch kernel: the same arithmetic in batches of frames, for a GPU."""
+"""The PyTorch kernel: the same arithmetic on a GPU.
+
+Frames go through it in full blocks, the last one padded, as in the CPU kernel and for the same reason: results do not
+depend on how the work is cut. Sums over pairs are matrix products, which, unlike atomic additions, have one order.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +11,27 @@ import torch
 
 from amass_joints.kernels import Body
 
+BLOCK = 4096
+
 
 @torch.inference_mode()
 def pose(
-    body: Body,
-    poses: np.ndarray,
-    trans: np.ndarray,
-    dmpls: np.ndarray,
-    looked_at: np.ndarray,
-    device: str,
-    batch_size: int,
+    body: Body, poses: np.ndarray, trans: np.ndarray, dmpls: np.ndarray, looked_at: np.ndarray, device: str
 ) -> np.ndarray:
     """Pose the frames looked at; see :func:`amass_joints.kernels.pose`."""
     positions = np.empty((len(looked_at), len(body.row_sums), 3), body.pair_matrix.dtype)
     on_device = _Body(body, torch.device(device))
     bones = np.add.outer(3 * body.bones, np.arange(3)).ravel()
-    for start in range(0, len(looked_at), batch_size):
-        frames = looked_at[start : start + batch_size]
-        joints = on_device.pose(
-            torch.from_numpy(poses[np.ix_(frames, bones)]).to(device),
-            torch.from_numpy(dmpls[frames]).to(device),
-        )
+    rotation_vectors = np.zeros((BLOCK, len(bones)))
+    soft_tissue = np.zeros((BLOCK, dmpls.shape[1]))
+    for start in range(0, len(looked_at), BLOCK):
+        frames = looked_at[start : start + BLOCK]
+        rotation_vectors[: len(frames)] = poses[np.ix_(frames, bones)]
+        soft_tissue[: len(frames)] = dmpls[frames]
+        joints = on_device.pose(torch.from_numpy(rotation_vectors).to(device), torch.from_numpy(soft_tissue).to(device))
+        # The translation last, in float64, as in the CPU kernel.
         moved = body.row_sums[:, None] * trans[frames, None]
-        positions[start : start + batch_size] = joints.cpu().numpy() + moved
+        positions[start : start + BLOCK] = joints[: len(frames)].cpu().numpy() + moved
     return positions
 
 
@@ -39,12 +41,12 @@ class _Body:
     def __init__(self, body: Body, device: torch.device) -> None:
         self.parents = body.parents.tolist()
         self.featured = torch.from_numpy(body.featured).to(device)
-        self.pair_joints = torch.from_numpy(body.pair_joints).to(device)
+        membership = np.arange(len(body.row_sums))[:, None] == body.pair_joints
+        self.membership = torch.from_numpy(membership.astype(body.pair_matrix.dtype)).to(device)
         self.pair_bones = torch.from_numpy(body.pair_bones).to(device)
         self.pair_weights = torch.from_numpy(body.pair_weights).to(device)
         self.pair_matrix = torch.from_numpy(np.ascontiguousarray(body.pair_matrix)).to(device)
         self.step_matrix = torch.from_numpy(np.ascontiguousarray(body.step_matrix)).to(device)
-        self.num_regressed = len(body.row_sums)
 
     def pose(self, rotation_vectors: torch.Tensor, dmpls: torch.Tensor) -> torch.Tensor:
         """Give (frames, regressed_joints, 3) for the bones' rotation vectors (frames, bones * 3)."""
@@ -58,8 +60,7 @@ class _Body:
         rotations, places = self._chain(local, steps.view(frames, 3, -1).mT)
         moved = torch.einsum("fpij,fjp->fpi", rotations[:, self.pair_bones], vectors.view(frames, 3, -1))
         moved += self.pair_weights[:, None] * places[:, self.pair_bones]
-        joints = local.new_zeros(frames, self.num_regressed, 3)
-        return joints.index_add_(1, self.pair_joints, moved)
+        return self.membership @ moved
 
     def _chain(self, local: torch.Tensor, steps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         rotations: list[torch.Tensor] = []
