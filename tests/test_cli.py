@@ -174,9 +174,8 @@ def test_a_part_of_a_dataset_over_the_whole_is_warned_of(clone: Path) -> None:
     write_sequence(clone / "data/CMU/01/more_poses.npz")
     assert convert(clone).stderr == ""
     again = convert(clone, "--only", "CMU/01/more*", "--only", "KIT")
-    assert (
-        again.stderr == f"Warning: {clone}/out/CMU.npz exists, and will hold only what --only names: 1 sequences less\n"
-    )
+    what = f"{clone}/out/CMU.npz is replaced, and will lack 1 sequences that --only leaves out"
+    assert again.stderr == f"Warning: {what}\n"
     assert list(positions(clone)) == ["more_poses"]
 
 
@@ -201,6 +200,8 @@ def test_scan(clone: Path) -> None:
         "CMU: sequences 2, hours 0.00, frames 144, Hz 60 (1), 120 (1), genders male (1), neutral (1), "
         "without DMPLs 1, skipped 1",
         "KIT: sequences 1, hours 0.00, frames 60, Hz 120 (1), genders female (1), without DMPLs 0, skipped 1",
+        "total: sequences 3, hours 0.00, frames 204, Hz 60 (1), 120 (2), genders female (1), male (1), neutral (1), "
+        "without DMPLs 1, skipped 2",
         "Skipped (2):",
         "  CMU/02/smplx_poses: an SMPL-X sequence: 165 pose values a frame, expected 156 (SMPL+H)",
         "  KIT/3/bro\\x1b[31mken_poses: broken or truncated (File is not a zip file)",

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from amass_joints.report import DatasetReport, Listener, Report, SkippedSequence
-from amass_joints.scan import DatasetScan
+from amass_joints.scan import DatasetScan, total
 from amass_joints.sequences import Dataset, SequenceFile
 
 SHOWN_SKIPS = 20
@@ -37,15 +37,15 @@ def show(report: Report) -> None:
     else:
         _say(_line(report.total))
     _show_skips(report.skipped, ": --report FILE lists them all")
-    total = report.total
-    stiff = sum(not one.soft_tissue for one in total.converted)
+    stiff = sum(not one.soft_tissue for one in report.total.converted)
     if stiff and report.options["dmpls"]:
         _say(f"Converted without soft tissue, because the files have no DMPLs: {stiff:,} sequences.")
-    _show_passed_over(total.passed_over)
+    _show_passed_over(report.total.passed_over)
 
 
 def show_scan(datasets: list[DatasetScan]) -> None:
     """Print what a scan found."""
+    everything = total(datasets)
     rows = [
         [
             one.name,
@@ -57,7 +57,7 @@ def show_scan(datasets: list[DatasetScan]) -> None:
             f"{one.without_dmpls:,}",
             f"{len(one.skipped):,}",
         ]
-        for one in datasets
+        for one in (*datasets, everything)
     ]
     columns = ("dataset", "sequences", "hours", "frames", "Hz", "genders", "without DMPLs", "skipped")
     if _in_a_terminal():
@@ -65,8 +65,8 @@ def show_scan(datasets: list[DatasetScan]) -> None:
     else:
         for name, *cells in rows:
             _say(f"{name}: {', '.join(f'{column} {cell}' for column, cell in zip(columns[1:], cells, strict=True))}")
-    _show_skips([skip for one in datasets for skip in one.skipped])
-    _show_passed_over(sum(one.passed_over for one in datasets))
+    _show_skips(everything.skipped)
+    _show_passed_over(everything.passed_over)
 
 
 def _in_a_terminal() -> bool:
@@ -137,7 +137,9 @@ def _show_table(title: str, columns: tuple[str, ...], rows: list[list[str]]) -> 
     for column in others:
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row), end_section=row is rows[-2] if len(rows) > 1 else False)
+        if row is rows[-1]:  # the total
+            table.add_section()
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console().print(table)
 
 

@@ -23,8 +23,8 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     Raises:
         InputError: it cannot be written.
     """
-    target = Path(os.path.realpath(path))
-    in_place = target.exists() and not target.is_file()
+    in_place = path.exists() and not path.is_file()
+    target = path if in_place else Path(os.path.realpath(path))
     partial = target if in_place else target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as stream:

@@ -36,6 +36,21 @@ class DatasetScan:
     passed_over: int = 0
 
 
+def total(scans: list[DatasetScan]) -> DatasetScan:
+    """Give all datasets as if they were one."""
+    return DatasetScan(
+        name="total",
+        sequences=sum(one.sequences for one in scans),
+        frames=sum(one.frames for one in scans),
+        hours=sum(one.hours for one in scans),
+        frame_rates=sum((one.frame_rates for one in scans), Counter()),
+        genders=sum((one.genders for one in scans), Counter()),
+        without_dmpls=sum(one.without_dmpls for one in scans),
+        skipped=[skip for one in scans for skip in one.skipped],
+        passed_over=sum(one.passed_over for one in scans),
+    )
+
+
 def scan_tree(amass_dir: str | os.PathLike[str], only: Iterable[str] = ()) -> list[DatasetScan]:
     """Look at all datasets below a directory. What only the data itself can tell (a broken checksum) is not seen.
 
