@@ -24,8 +24,9 @@ import numpy as np
 from jaxtyping import Float
 
 from amass_joints import display
+from amass_joints.body_models import GENDERS
 from amass_joints.convert import Settings, convert_tree
-from amass_joints.demo.body import GENDERS, StandInBody, make_body, make_joint_regressor
+from amass_joints.demo.body import StandInBody, make_body, make_joint_regressor
 from amass_joints.demo.motions import make_motion
 from amass_joints.errors import InputError
 from amass_joints.files import check_writable
@@ -147,10 +148,9 @@ def write_motions(directory: Path, bodies: dict[str, StandInBody]) -> None:
 
 def _sequence(recording: Recording, body: StandInBody, betas: Float[np.ndarray, " betas"]) -> dict[str, np.ndarray]:
     """The arrays of one AMASS sequence file."""
-    rest_joints = body.J_regressor @ (body.v_template + body.shapedirs @ betas)
     motion = make_motion(
         recording.motion,
-        rest_joints,
+        body.rest_joints(betas),
         recording.frame_rate,
         recording.seconds,
         heading=recording.heading,

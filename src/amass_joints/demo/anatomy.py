@@ -1,9 +1,9 @@
 """The tables of the stand-in body: bones, flesh and the ways in which people differ.
 
-Everything is our own invention on public anthropometry: heights and segment lengths are those of Drillis
-and Contini (1966), as fractions of stature, from Winter, *Biomechanics and Motor Control of Human Movement*,
-figure 4.1. Where that figure measures to a bony landmark and a skeleton needs a joint centre (the shoulder
-lies some 0.02 statures below the acromion), the table says so.
+Everything is our own invention, but for the lengths of thigh, shank and forearm and the heights of ankle, knee and
+hip: they are those of Drillis and Contini (1966), as fractions of stature, from Winter, *Biomechanics and Motor
+Control of Human Movement*, figure 4.1. That figure measures the upper arm from the acromion; we put the shoulder's
+joint centre 0.02 statures below it.
 
 Lengths are in *statures*: a person stands on y = 0 and ends at y = 1. Axes are those of model space (x to the
 person's left, y up, z forward). Only the middle and the left side are given; a name that starts with
@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias
 Vector: TypeAlias = tuple[float, float, float]
 
 THIGH, SHANK, UPPER_ARM, FOREARM = 0.245, 0.246, 0.166, 0.146
-"""Segment lengths. Winter's upper arm, 0.186, starts at the acromion: less 0.02 to the joint centre."""
+"""Segment lengths. Winter's upper arm, 0.186, starts at the acromion: ours is less by 0.02."""
 
 ANKLE_HEIGHT = 0.039
 KNEE_HEIGHT = ANKLE_HEIGHT + SHANK
@@ -38,7 +38,7 @@ FINGERS: dict[str, tuple[Vector, Vector, Vector, Vector]] = {
     "ring": ((0.053, 0.0, -0.0065), (1.0, 0.0, -0.06), (0.021, 0.014, 0.011), (0.0049, 0.0045, 0.0038)),
     "thumb": ((0.013, -0.002, 0.0140), (0.72, -0.10, 0.69), (0.024, 0.019, 0.015), (0.0078, 0.0060, 0.0048)),
 }
-"""The five fingers, in SMPL+H's order. The hand, to the tip of the middle finger, is 0.108 statures long."""
+"""The five fingers, in SMPL+H's order."""
 
 
 def finger_joints(finger: str) -> list[Vector]:
@@ -311,7 +311,7 @@ BUILDS: dict[str, Build] = {
     ),
     "neutral": Build(1.71, {}),
 }
-"""The three bodies. Their statures are rounded means of adults."""
+"""The three bodies, of ordinary statures of adults."""
 
 WOBBLES: tuple[tuple[Bump, ...], ...] = (
     (Bump(_BELLY, 0.050, (0.0, 0.0, 0.010)),),

@@ -1,7 +1,8 @@
 """Stand-in body models: people of our own invention, in the file format of SMPL+H.
 
-They let the whole program run, be tested and be timed where the licensed body models are absent. Every array
-has the shape, the meaning and the sparsity of SMPL+H's; no number is taken from it.
+They let the whole program run, be tested and be timed where the licensed body models are absent. The arrays are
+those of the keys that the program reads, with the shapes and value conventions of SMPL+H's files; no number is
+taken from them.
 
 How a body is built:
 
@@ -24,25 +25,19 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float, Int, UInt32
 
+from amass_joints.body_models import GENDERS, NUM_VERTICES
 from amass_joints.demo.anatomy import BUILDS, JOINTS, TRAITS, WOBBLES, Bump, Trait, Vector
-from amass_joints.demo.sculpture import MIRROR, MIRROR_JOINTS, VERTICES, Sculpture, sculpt
-from amass_joints.skeletons import H36M17_SPIN_JOINTS, SMPLH_JOINTS, SMPLH_PARENTS
-
-GENDERS = ("female", "male", "neutral")
-"""The bodies that :func:`make_body` makes."""
+from amass_joints.demo.sculpture import MIRROR, MIRROR_JOINTS, Sculpture, sculpt
+from amass_joints.skeletons import H36M17_SPIN_JOINTS, NUM_BODY_JOINTS, SMPLH_JOINTS, SMPLH_PARENTS
 
 _ORIGIN = np.array([0.0, 0.69, 0.0])
 """Model space's origin, statures above the ground: in the chest, so that the pelvis is near y = -0.23 m."""
-
-_FIRST_PHALANX = SMPLH_JOINTS.index("left_index1")
 
 
 @dataclass(frozen=True)
 class StandInBody:
     """The arrays of an SMPL+H model file and of its DMPL file, under the names that they have there."""
 
-    gender: str
-    """One of :data:`GENDERS`."""
     v_template: Float[np.ndarray, "vertices 3"]
     """The mean person in T pose, metres."""
     shapedirs: Float[np.ndarray, "vertices 3 betas"]
@@ -60,15 +55,14 @@ class StandInBody:
     dmpl_eigvec: Float[np.ndarray, "vertices 3 dmpls"]
     """Soft-tissue blend shapes, metres per unit; their meanings are :data:`.anatomy.WOBBLES`."""
 
-    @property
-    def rest_joints(self) -> Float[np.ndarray, "joints 3"]:
-        """Joints of the mean person in T pose, metres."""
-        joints: Float[np.ndarray, "joints 3"] = self.J_regressor @ self.v_template
+    def rest_joints(self, betas: Float[np.ndarray, " betas"]) -> Float[np.ndarray, "joints 3"]:
+        """Joints of the person of this shape in T pose, metres."""
+        joints: Float[np.ndarray, "joints 3"] = self.J_regressor @ (self.v_template + self.shapedirs @ betas)
         return joints
 
 
 def make_body(gender: str) -> StandInBody:
-    """Make the stand-in for SMPL+H's model of ``gender``, one of :data:`GENDERS`.
+    """Make the stand-in for SMPL+H's model of ``gender``, one of :data:`.body_models.GENDERS`.
 
     Raises:
         ValueError: for any other gender.
@@ -82,7 +76,6 @@ def make_body(gender: str) -> StandInBody:
     v_template = metres * (vertices - _ORIGIN)
     joints = metres * (sculpture.joints + fields.joints @ traits - _ORIGIN)
     return StandInBody(
-        gender=gender,
         v_template=v_template,
         shapedirs=metres * fields.vertices,
         posedirs=_pose_blend_shapes(sculpture, v_template, joints),
@@ -193,7 +186,7 @@ def make_joint_regressor() -> Float[np.ndarray, "17 6890"]:
     regressor serves all bodies, as their meshes have one topology.
     """
     sculpture = sculpt()
-    regressor = np.zeros((len(H36M17_SPIN_JOINTS), VERTICES))
+    regressor = np.zeros((len(H36M17_SPIN_JOINTS), NUM_VERTICES))
     for name, (place, carrier, sectors) in _H36M_PLACES.items():
         ring = _ring(sculpture, np.array(place), SMPLH_JOINTS.index(carrier), sectors)
         row = _barycentric(sculpture.vertices[ring], np.array(place))
@@ -263,7 +256,7 @@ _BODY_CREASE, _PHALANX_CREASE = 0.0013, 0.0005
 """Displacement per unit of a pose feature at the joint, metres; a right angle has 2 units."""
 
 _FAR_REACH = 0.01
-"""The share of a body joint's pose blend shapes that fades slowly: in the real model they are dense."""
+"""The share of a body joint's pose blend shapes that fades slowly: nowhere are they zero, the costly case to fold."""
 
 _FINGER_REACH = 0.022
 """Where a finger joint's pose blend shapes end, metres from the joint."""
@@ -295,7 +288,7 @@ def _falloff(
     distance: Float[np.ndarray, " vertices"], joint: int
 ) -> tuple[Int[np.ndarray, " reached"], Float[np.ndarray, " reached"]]:
     """Which vertices a joint's pose blend shapes reach, and how strongly: everywhere, or a finger only."""
-    if joint >= _FIRST_PHALANX:
+    if joint >= NUM_BODY_JOINTS:
         reached = np.flatnonzero(distance < _FINGER_REACH)
         return reached, (1 - (distance[reached] / _FINGER_REACH) ** 2) ** 3
     # As wide as the limb is thick there.
@@ -307,7 +300,7 @@ def _falloff(
 def _crease(joint: int) -> tuple[Float[np.ndarray, " 9"], Float[np.ndarray, "3 9"]]:
     """A joint's own reaction to the nine pose features: along the normal, and along x, y, z; metres."""
     random = np.random.default_rng(joint)
-    size = _PHALANX_CREASE if joint >= _FIRST_PHALANX else _BODY_CREASE
+    size = _PHALANX_CREASE if joint >= NUM_BODY_JOINTS else _BODY_CREASE
     bulge, shift = size * random.standard_normal(9), size * random.standard_normal((3, 9)) / 2
     if not SMPLH_JOINTS[joint].startswith("left_"):
         # In the middle, only what is its own mirror image.

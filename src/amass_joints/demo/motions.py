@@ -10,10 +10,8 @@ A motion is a function of continuous time; the frame rate only says when it is l
 All of it happens in stage space (see `posture`, which also says the units and signs). Only `make_motion` turns
 it to the world of AMASS (z up, floor at z = 0).
 
-Timings and angle curves are ours, drawn from memory to look like the usual textbook curves of gait (see
-D. A. Winter, Biomechanics and Motor Control of Human Movement, 2009; J. Perry and J. M. Burnfield, Gait Analysis,
-2010); they are not measurements, and were never compared with those books. Between key values, curves are
-minimum-jerk quintics (T. Flash and N. Hogan, The coordination of arm movements, 1985).
+Timings and curves are our own, drawn to look like human motion; nothing was measured. Between key values, curves
+are minimum-jerk quintics (T. Flash and N. Hogan, The coordination of arm movements, 1985).
 """
 
 from __future__ import annotations
@@ -46,8 +44,6 @@ class Motion:
     """Root translation, metres, world space: z up, the floor at z = 0."""
     dmpls: Float[np.ndarray, "frames 8"]
     """Soft-tissue coefficients."""
-    frame_rate: float
-    """Hertz."""
 
 
 # --- Tracks over time -----------------------------------------------------------------------------------
@@ -84,10 +80,13 @@ def _points(x: Angle, y: Angle, z: Angle) -> Points:
 
 @dataclass(frozen=True)
 class _Gait:
-    """The feet over one stride: phase 0 is a foot's contact with the floor, 1 the same foot's next."""
+    """The feet over one stride: phase 0 is a foot's contact with the floor, 1 the same foot's next.
+
+    All lengths are in lengths of a leg.
+    """
 
     stride: float
-    """In lengths of a leg, as are the next three."""
+    """From one footprint to the same foot's next."""
     width: float
     """From the line of progression to the ball of the foot."""
     lead: float
@@ -99,16 +98,15 @@ class _Gait:
     progress: _Keys
     """From one footprint (0) to the next (1)."""
     lift: _Keys
-    """Of the ball of the foot, in lengths of a leg."""
+    """Of the ball of the foot off the floor."""
     toes_up: _Keys
     """Degrees."""
     on_heel: _Keys
     """1 where the foot rocks on its heel, 0 where it rocks on its ball."""
 
-    def at(self, body: Body, pace: float) -> _Gait:
-        """In metres, at a pace: the stride grows with its square root, as it does in people."""
-        stride, width, lead = (body.leg * length for length in (self.stride, self.width, self.lead))
-        return replace(self, stride=stride * pace**0.5, width=width, lead=lead, period=self.period / pace)
+    def at(self, pace: float) -> _Gait:
+        """At a pace: the stride grows with its square root."""
+        return replace(self, stride=self.stride * pace**0.5, period=self.period / pace)
 
     def feet(self, body: Body, phase: Track) -> tuple[Foot, Foot]:
         return self._foot(body, phase, 0.0, 1.0), self._foot(body, phase, 0.5, -1.0)
@@ -117,12 +115,11 @@ class _Gait:
         strides, phase = np.divmod(phase + ahead, 1.0)
         toes_up = _through(phase, self.toes_up)
         way = self.stride * (strides + _through(phase, self.progress) - ahead + self.stance / 2)
-        ball = _points(side * self.width, body.leg * _through(phase, self.lift), way + self.lead)
+        ball = body.leg * _points(side * self.width, _through(phase, self.lift), way + self.lead)
         rocked = body.heel - turn(0, -toes_up) @ body.heel
         return Foot(ball + _through(phase, self.on_heel)[:, None] * rocked, side * 6.0, toes_up)
 
 
-# Fitted, by least squares, to sagittal curves of hip, knee and ankle that we drew ourselves.
 _WALK = _Gait(
     stride=1.56,
     width=0.075,
@@ -146,24 +143,24 @@ _RUN = _Gait(
     progress=((0.30, 0.0), (0.68, 0.471, 1.79), (1.0, 1.0, 0.0, -35.0)),
     lift=((0.31, 0.0), (0.50, 0.122, 0.182), (0.80, 0.133), (1.0, 0.0)),
     toes_up=(
-        *((0.0, 6.0, -419.0), (0.06, 0.0), (0.11, 0.0), (0.33, -50.5, -393.0)),
-        *((0.53, -71.0, 18.4), (0.70, -54.4, 147.0), (0.86, -17.9, 204.0), (1.0, 6.0, -419.0)),
+        *((0.0, 10.0, -250.0), (0.08, 0.0), (0.11, 0.0), (0.33, -50.5, -393.0)),
+        *((0.53, -71.0, 18.4), (0.70, -54.4, 147.0), (0.86, -17.9, 204.0), (1.0, 10.0, -250.0)),
     ),
     on_heel=((0.08, 1.0), (0.14, 0.0), (0.70, 0.0), (0.92, 1.0)),
 )
 
 
 def _walk(body: Body, time: Track, pace: float) -> Posture:
-    gait = _WALK.at(body, pace)
+    gait = _WALK.at(pace)
     left = time / gait.period
 
     def arm(phase: Track) -> Arm:
         flexion, elbow = 2 + _cycle(phase, 20.0, 0.54), 22 + _cycle(phase, 12.0, 0.58)
         return Arm(flexion, abduction=9.0, elbow=elbow, curl=30 + _cycle(phase, 6.0, 0.6))
 
-    bob = _cycle(2 * left, 0.016, 0.52) - 0.028
+    bob = _cycle(2 * left, 0.016, 0.52) - 0.036
     return Posture(
-        pelvis=_points(body.leg * _cycle(left, 0.022, 0.30), body.leg * bob, gait.stride * left),
+        pelvis=body.leg * _points(_cycle(left, 0.022, 0.30), bob, gait.stride * left),
         feet=gait.feet(body, left),
         arms=(arm(left), arm(left + 0.5)),
         tilt=3.0,
@@ -176,16 +173,16 @@ def _walk(body: Body, time: Track, pace: float) -> Posture:
 
 
 def _run(body: Body, time: Track, pace: float) -> Posture:
-    gait = _RUN.at(body, pace)
+    gait = _RUN.at(pace)
     left = time / gait.period
 
     def arm(phase: Track) -> Arm:
         flexion, elbow = _cycle(phase, 34.0, 0.47) - 12, 92 + _cycle(phase, 12.0, 0.47)
-        return Arm(flexion, 14.0, rotation=-18.0, elbow=elbow, curl=50 + _cycle(phase, 6.0, 0.5))
+        return Arm(flexion, 14.0, elbow=elbow, curl=50 + _cycle(phase, 6.0, 0.5))
 
-    bounce = _bounce(time, gait.stance * gait.period, (0.5 - gait.stance) * gait.period)
+    bounce = _bounce(time, gait.stance * gait.period, (0.5 - gait.stance) * gait.period) / body.leg
     return Posture(
-        pelvis=_points(body.leg * _cycle(left, 0.012, 0.18), bounce - 0.034 * body.leg, gait.stride * left),
+        pelvis=body.leg * _points(_cycle(left, 0.012, 0.18), bounce - 0.046, gait.stride * left),
         feet=gait.feet(body, left),
         arms=(arm(left), arm(left + 0.5)),
         tilt=9.0,
@@ -265,7 +262,7 @@ def _jump(body: Body, time: Track, pace: float) -> Posture:
     )
     take_off = ((off, 0.0), (off + catch_up, lift, speed, -_GRAVITY))
     landing = ((down - catch_up, lift, -speed, -_GRAVITY), (down, 0.0))
-    heels = ((low + 0.06, 0.0), (off, -45.0, -250.0), (off + 0.15, -60.0), (down, -40.0, 250.0), (down + 0.14, 0.0))
+    heels = ((low + 0.06, 0.0), (off, -40.0, -200.0), (off + 0.15, -46.0), (down, -36.0, 120.0), (down + 0.14, 0.0))
     arms = ((0.1, 3.0), (low - 0.1, -45.0), (off + 0.05, 150.0), (down, 95.0), (landed + 0.1, 15.0), (upright, 3.0))
     elbow = 15 + 40 * _through(time, ((low - 0.1, 0.0), (low + 0.15, 1.0), (off + 0.1, 0.3), (upright, 0.0)))
     bent = _through(time, ((0.1, 0.0), (low, 1.0), (off, 0.1), (down, 0.2), (landed, 0.85), (upright, 0.0)))
@@ -306,7 +303,7 @@ def _turn_around(body: Body, time: Track, pace: float) -> Posture:
     return Posture(
         pelvis=(turn(1, yaw) @ sway[..., None])[..., 0],
         feet=feet,
-        arms=(Arm(3 - swing), Arm(3 + swing)),
+        arms=(Arm(3 - swing, curl=25 + swing), Arm(3 + swing, curl=25 - swing)),
         yaw=yaw,
     )
 
@@ -354,7 +351,8 @@ def make_motion(
         frame_rate: hertz.
         seconds: duration.
         heading: radians about the vertical; at 0 the person faces world -y at first.
-        pace: tempo, 1 is usual; steps a second grow with it, gravity does not. From 0.8 to 1.1.
+        pace: steps or repetitions a second, 1 is usual; of a jump, which gravity times, only the rests change.
+            From 0.8 to 1.1.
 
     Raises:
         ValueError: for an unknown name, or a number of joints that is not 52.
@@ -372,4 +370,4 @@ def make_motion(
     poses = rotation_vectors(body, posture, to_world).reshape(len(time), -1)
     trans = (posture.pelvis + body.joint("pelvis")) @ to_world.T - rest_joints[0]
     dmpls = jiggle(time, lambda moments: choreography(body, moments, pace).pelvis[:, 1])
-    return Motion(poses, trans, dmpls, frame_rate)
+    return Motion(poses, trans, dmpls)

@@ -107,7 +107,10 @@ BOXES: dict[str, Box] = {
     "index": _finger_box("index", (39, 65, 9), (48, 67, 11), 0),
     "thumb": _finger_box("thumb", (34, 65, 11), (36, 67, 19), 2),
 }
-"""The left half of the polycube. Fingers are one empty cell apart; x = 0 is the plane of symmetry."""
+"""The left half of the polycube. Fingers are one empty cell apart; x = 0 is the plane of symmetry.
+
+Only its topology is final: the centre lines merely seed the relaxation onto the flesh of :mod:`.anatomy`.
+"""
 
 
 def polycube_surface(

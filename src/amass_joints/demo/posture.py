@@ -20,7 +20,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from amass_joints.skeletons import SMPLH_JOINTS
+from amass_joints.skeletons import NUM_BODY_JOINTS, SMPLH_JOINTS
 
 Angle: TypeAlias = Float[np.ndarray, " frames"] | float
 Track: TypeAlias = Float[np.ndarray, " frames"]
@@ -31,8 +31,8 @@ SIDES = (("left", 1.0), ("right", -1.0))
 """The sides of the body, and the sign of x there."""
 
 _SOLE_BELOW_BALL = 0.025  # metres from the joint at the ball of the foot down to the floor
+_HEEL_BEHIND_ANKLE = 0.6  # heights of the ankle; that far back, the stand-in mesh still touches the floor
 _STRAIGHTEST_KNEE = 3.0  # degrees
-_BODY_JOINTS = 22
 
 
 # --- A body and its posture -----------------------------------------------------------------------------
@@ -65,17 +65,19 @@ class Body:
     def heel(self) -> Float[np.ndarray, " 3"]:
         """From the ball of a foot to where its heel meets the floor, metres."""
         ankle, ball = self.joint("left_ankle"), self.joint("left_foot")
-        return np.array([0.0, -ball[1], ankle[2] - 0.6 * ankle[1] - ball[2]])
+        return np.array([0.0, -ball[1], ankle[2] - _HEEL_BEHIND_ANKLE * ankle[1] - ball[2]])
 
 
 @dataclass(frozen=True)
 class Foot:
-    """Where a foot is; angles in degrees."""
+    """Where a foot is."""
 
-    ball: Points
-    """The ball of the foot, metres; at height 0 it stands on the floor."""
+    ball: Float[np.ndarray, "#frames 3"]
+    """The ball of the foot, metres; at height 0 it stands on the floor. One place for all frames where it stays."""
     yaw: Angle = 0.0
+    """Turn of the toes to the left, degrees."""
     toes_up: Angle = 0.0
+    """Of the sole against the floor, degrees; less than 0 where the heel is higher."""
 
 
 @dataclass(frozen=True)
@@ -83,31 +85,41 @@ class Arm:
     """Angles of an arm, degrees; at zero it hangs straight, the palm to the thigh."""
 
     flexion: Angle = 3.0
+    """Of the upper arm, forward."""
     abduction: Angle = 10.0
+    """Of the upper arm, away from the body."""
     rotation: Angle = 0.0
+    """Of the upper arm about its own length, outward."""
     elbow: Angle = 15.0
+    """Flexion of the elbow."""
     shrug: Angle = 0.0
+    """Of the collar bone, upward."""
     curl: Angle = 25.0
     """Of the fingers, at a middle joint."""
 
 
 @dataclass(frozen=True)
 class Posture:
-    """All that a choreography decides; angles in degrees."""
+    """All that a choreography decides."""
 
     pelvis: Points
     """Metres from where it is in the rest pose."""
     feet: tuple[Foot, Foot]
     """Left, right."""
     arms: tuple[Arm, Arm]
+    """Left, right."""
     tilt: Angle = 2.0
-    """Of the pelvis, forward."""
+    """Of the pelvis, forward, degrees."""
     lean: Angle = 0.0
+    """Of the pelvis, to the left, degrees."""
     yaw: Angle = 0.0
+    """Of the pelvis, turned to the left, degrees."""
     bend: Angle = 1.0
-    """Of the shoulders against the pelvis, forward; then to the left; then turning to the left."""
+    """Of the shoulders against the pelvis, forward, degrees."""
     side_bend: Angle = 0.0
+    """Of the shoulders against the pelvis, to the left, degrees."""
     twist: Angle = 0.0
+    """Of the shoulders against the pelvis, turned to the left, degrees."""
 
 
 # --- From posture to rotations --------------------------------------------------------------------------
@@ -121,8 +133,8 @@ def rotation_vectors(
     rotations[:, 0] = to_world @ rotations[:, 0]
     frames = len(rotations)
     vectors = np.zeros((frames, len(SMPLH_JOINTS), 3))
-    vectors[:, :_BODY_JOINTS] = _logarithm(rotations)
-    vectors[:, _BODY_JOINTS:] = _hands(posture.arms, frames)
+    vectors[:, :NUM_BODY_JOINTS] = _logarithm(rotations)
+    vectors[:, NUM_BODY_JOINTS:] = _hands(posture.arms, frames)
     return vectors
 
 
@@ -160,7 +172,7 @@ def _body_rotations(body: Body, posture: Posture) -> Float[np.ndarray, "frames 2
         limbs = _leg_rotations(body, side, posture.pelvis, root, foot) | _arm_rotations(arm, sign)
         joints |= {f"{side}_{name}": rotation for name, rotation in limbs.items()}
     shape = (len(posture.pelvis), 3, 3)
-    return np.stack([np.broadcast_to(joints[name], shape) for name in SMPLH_JOINTS[:_BODY_JOINTS]], axis=1)
+    return np.stack([np.broadcast_to(joints[name], shape) for name in SMPLH_JOINTS[:NUM_BODY_JOINTS]], axis=1)
 
 
 def _leg_rotations(body: Body, side: str, pelvis: Points, root: _Rotations, foot: Foot) -> dict[str, _Rotations]:
@@ -210,7 +222,7 @@ def _frames(along: Float[np.ndarray, "... 3"], hinge: Float[np.ndarray, "... 3"]
 def _toe_extension(foot: Foot) -> Angle:
     """Toes stay flat while the heel rises, and relax when they leave the floor."""
     heel_up = (np.hypot(foot.toes_up, 4.0) - foot.toes_up) / 2
-    return 0.7 * heel_up * np.exp(-((foot.ball[:, 1] / 0.05) ** 2))
+    return heel_up * np.exp(-((foot.ball[:, 1] / 0.05) ** 2))
 
 
 def _arm_rotations(arm: Arm, sign: float) -> dict[str, _Rotations]:
@@ -229,8 +241,8 @@ _KNUCKLE_CURL = {"1": 0.9, "2": 1.1, "3": 0.7}
 
 def _hands(arms: tuple[Arm, Arm], frames: int) -> Float[np.ndarray, "frames 30 3"]:
     """Rotation vectors of fingers, which bend to the palm, and thumbs, which bend to the fingers."""
-    vectors = np.zeros((frames, len(SMPLH_JOINTS) - _BODY_JOINTS, 3))
-    for k, name in enumerate(SMPLH_JOINTS[_BODY_JOINTS:]):
+    vectors = np.zeros((frames, len(SMPLH_JOINTS) - NUM_BODY_JOINTS, 3))
+    for k, name in enumerate(SMPLH_JOINTS[NUM_BODY_JOINTS:]):
         side, finger = name[:-1].split("_")
         arm, sign = (arms[0], 1.0) if side == "left" else (arms[1], -1.0)
         axis, gain = (1, 0.4) if finger == "thumb" else (2, -_FINGER_CURL[finger] * _KNUCKLE_CURL[name[-1]])

@@ -22,12 +22,10 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from amass_joints.body_models import NUM_VERTICES
 from amass_joints.demo.anatomy import BODY_FLESH, FINGER_FLESH, FINGERS, JOINTS, PALM_FLESH, Flesh
 from amass_joints.demo.polycube import BOXES, embed, in_box, polycube_surface
-from amass_joints.skeletons import SMPLH_JOINTS
-
-VERTICES = 6890
-"""The number of vertices of SMPL and SMPL+H."""
+from amass_joints.skeletons import NUM_BODY_JOINTS, SMPLH_JOINTS
 
 Region: TypeAlias = tuple[Flesh, ...]
 """Flesh that a vertex may lie on: a vertex of one finger knows nothing of the next."""
@@ -190,7 +188,7 @@ def _refine(
 ]:
     """Split the largest triangles, until both halves together have the right number of vertices."""
     on_midplane = int(np.sum(points[:, 0] == 0))
-    missing = (VERTICES + on_midplane) // 2 - len(points)
+    missing = (NUM_VERTICES + on_midplane) // 2 - len(points)
     a, b, c = points[triangles].transpose(1, 0, 2)
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     by_area = np.argsort(-area, kind="stable")
@@ -259,7 +257,7 @@ def _diffused_weights(
 ) -> Float[np.ndarray, "vertices joints"]:
     """Skinning weights: the owners' indicators, diffused along the surface."""
     allowed = _followable()[owners]
-    pace = np.where(_is_phalanx()[owners], _FINGER_DIFFUSION, _BODY_DIFFUSION)[:, None]
+    pace = np.where(owners >= NUM_BODY_JOINTS, _FINGER_DIFFUSION, _BODY_DIFFUSION)[:, None]
     neighbours = _Neighbours.of(faces, len(owners))
     weights = np.eye(len(SMPLH_JOINTS))[owners]
     for _ in range(_DIFFUSION_STEPS):
@@ -281,10 +279,6 @@ def _followable() -> Bool[np.ndarray, "owners joints"]:
     limb = np.array([name.rstrip("123") for name in SMPLH_JOINTS])
     wrist = np.char.endswith(limb, "wrist")
     from_phalanx = (limb[:, None] == limb) | wrist
-    followable: Bool[np.ndarray, "owners joints"] = same_side & (from_phalanx | ~_is_phalanx()[:, None])
+    from_body = np.arange(len(SMPLH_JOINTS))[:, None] < NUM_BODY_JOINTS
+    followable: Bool[np.ndarray, "owners joints"] = same_side & (from_phalanx | from_body)
     return followable
-
-
-def _is_phalanx() -> Bool[np.ndarray, " joints"]:
-    """Which joints are of a finger: those that SMPL+H adds to SMPL's."""
-    return np.arange(len(SMPLH_JOINTS)) >= SMPLH_JOINTS.index("left_index1")

@@ -20,7 +20,10 @@ _MEMORY = 1.5  # seconds after which a push is forgotten
 _HERTZ = np.array([4.5, 5.2, 6.0, 6.6, 7.4, 8.1, 9.0, 9.8])
 _DAMPING = 0.16
 _GAIN = np.array([0.030, -0.026, 0.022, 0.022, -0.020, 0.020, -0.018, 0.017])
+"""Coefficients per m/s^2. A unit is about a centimetre: where the pelvis is pushed by 1 g, some 2 to 3 mm."""
 _BREATH = np.array([0.09, 0.12, -0.08, 0.10, 0.07, -0.09, 0.08, 0.07])
+"""Coefficients at the height of a breath: about a millimetre, so that nobody who stands still is a statue."""
+_BREATH_RATE = 0.27  # hertz: sixteen a minute
 
 
 def jiggle(time: Track, pelvis_height: Callable[[Track], Track]) -> Float[np.ndarray, "frames 8"]:
@@ -35,6 +38,6 @@ def jiggle(time: Track, pelvis_height: Callable[[Track], Track]) -> Float[np.nda
     size = len(grid) + len(age)
     spectrum = np.fft.rfft(shake, size)[:, None] * np.fft.rfft(ringing, size, axis=0)
     response = np.fft.irfft(spectrum, size, axis=0)
-    breath = np.sin(2 * np.pi * 0.27 * time)[:, None] * _BREATH
+    breath = np.sin(2 * np.pi * _BREATH_RATE * time)[:, None] * _BREATH
     modes = np.stack([np.interp(time, grid, mode) for mode in response[: len(grid)].T], axis=-1)
     return np.asarray(_GAIN * modes + breath)
