@@ -29,7 +29,7 @@ from amass_joints.convert import Settings, convert_tree
 from amass_joints.demo.body import StandInBody, make_body, make_joint_regressor
 from amass_joints.demo.motions import make_motion
 from amass_joints.errors import InputError
-from amass_joints.files import check_writable
+from amass_joints.files import check_writable, written_whole
 from amass_joints.report import Report
 
 MARK = "This directory was written by 'amass-joints demo'."
@@ -108,10 +108,9 @@ def write_support_data(directory: Path) -> dict[str, StandInBody]:
     """Write body models and joint regressor as users of the real ones lay them out; give the bodies."""
     bodies = {gender: make_body(gender) for gender in GENDERS}
     for gender, body in bodies.items():
-        smplh = directory / "body_models" / "smplh" / gender / "model.npz"
-        smplh.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            smplh,
+        models = directory / "body_models"
+        _save(
+            models / "smplh" / gender / "model.npz",
             v_template=body.v_template,
             shapedirs=body.shapedirs,
             posedirs=body.posedirs,
@@ -120,10 +119,9 @@ def write_support_data(directory: Path) -> dict[str, StandInBody]:
             kintree_table=body.kintree_table,
             f=body.f,
         )
-        dmpls = directory / "body_models" / "dmpls" / gender / "model.npz"
-        dmpls.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(dmpls, eigvec=body.dmpl_eigvec)
-    np.save(directory / "J_regressor_h36m.npy", make_joint_regressor())
+        _save(models / "dmpls" / gender / "model.npz", eigvec=body.dmpl_eigvec)
+    with written_whole(directory / "J_regressor_h36m.npy") as stream:
+        np.save(stream, make_joint_regressor())
     return bodies
 
 
@@ -133,13 +131,12 @@ def write_motions(directory: Path, bodies: dict[str, StandInBody]) -> None:
     betas: dict[str, Float[np.ndarray, " betas"]] = {}
     for recording in RECORDINGS:
         subject = directory / recording.where
-        subject.mkdir(parents=True, exist_ok=True)
         gender = _plain(recording.gender)
         if recording.where not in betas:
             betas[recording.where] = rng.normal(0, 0.8, size=bodies[gender].shapedirs.shape[2:])
-            np.savez(subject / "shape.npz", betas=betas[recording.where], gender=recording.gender)
-        arrays: dict[str, Any] = _sequence(recording, bodies[gender], betas[recording.where])
-        np.savez(subject / f"{recording.motion}_poses.npz", **arrays)
+            _save(subject / "shape.npz", betas=betas[recording.where], gender=np.array(recording.gender))
+        arrays = _sequence(recording, bodies[gender], betas[recording.where])
+        _save(subject / f"{recording.motion}_poses.npz", **arrays)
     (directory / "Gait" / "LICENSE.txt").write_text("The stand-in motions are free of any licence.\n", encoding="utf-8")
     whole = io.BytesIO()
     np.savez(whole, poses=np.zeros((100, 156)), trans=np.zeros((100, 3)))
@@ -164,6 +161,12 @@ def _sequence(recording: Recording, body: StandInBody, betas: Float[np.ndarray, 
         "poses": motion.poses,
         **({"dmpls": motion.dmpls} if recording.soft_tissue else {}),
     }
+
+
+def _save(path: Path, **arrays: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as stream:
+        np.savez(stream, **arrays)
 
 
 def _plain(gender: str | bytes) -> str:
