@@ -71,10 +71,13 @@ class Converted:
     frame_rate: float
     """Hz."""
     gender: str
+    """Of the body model that was used."""
     soft_tissue: bool
     """Whether DMPLs were used."""
     source_frames: int
+    """How many frames the file has."""
     source_frame_rate: float
+    """Hz, as the file says."""
 
 
 def convert_sequence(path: Path, bodies: FoldedBodies, settings: Settings) -> Converted | Skipped | NotASequence:
