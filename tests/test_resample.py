@@ -68,3 +68,24 @@ def test_a_long_sequence_at_an_odd_rate() -> None:
     at = Fraction(120.00004577636719) * (plan.num_frames - 1) / 50
     assert plan.looked_at[plan.before[-1]] == math.floor(at)
     assert plan.weight[-1] == pytest.approx(float(at % 1), abs=1e-12)
+
+
+@pytest.mark.parametrize("source", [60, 100, 120, 120.00004577636719, 250])
+def test_against_the_known_formula_in_floating_point(source: float) -> None:
+    """As AMASS-to-3DHPE evaluates it: it may lose the last frame to rounding, and all others are the same."""
+    rng = np.random.default_rng(0)
+    shorter = 0
+    for num_frames in range(1, 400):
+        positions = rng.normal(size=(num_frames, 1, 3))
+        times = np.arange(np.floor(num_frames * (1 / source) / (1 / 50))) * (1 / 50) / (1 / source)
+        before, after = np.floor(times).astype(int), np.ceil(times).astype(int)
+        if (after >= num_frames).any():
+            continue  # where that converter stops with an assertion
+        weight = (times - before)[:, None, None]
+        expected = positions[before] * (1 - weight) + positions[after] * weight
+        plan = resample(num_frames, source, 50)
+        ours = plan.interpolate(positions[plan.looked_at])
+        assert plan.num_frames - len(expected) in (0, 1)
+        shorter += plan.num_frames > len(expected)
+        np.testing.assert_allclose(ours[: len(expected)], expected, atol=1e-9)
+    assert shorter < 20
