@@ -174,20 +174,39 @@ def test_a_part_of_a_dataset_over_the_whole_is_warned_of(clone: Path) -> None:
     write_sequence(clone / "data/CMU/01/more_poses.npz")
     assert convert(clone).stderr == ""
     again = convert(clone, "--only", "CMU/01/more*", "--only", "KIT")
-    what = f"{clone}/out/CMU.npz is replaced, and will lack 1 sequences that --only leaves out"
+    what = f"{clone}/out/CMU.npz is replaced, and lacks 1 sequences that --only leaves out"
     assert again.stderr == f"Warning: {what}\n"
     assert list(positions(clone)) == ["more_poses"]
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "| head -n 1", "> /dev/full"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "| head -n 1", "> /dev/full", "2> /dev/full", "2> >(true)"])
 def test_the_work_goes_on_when_nobody_reads_what_is_printed(clone: Path, closed: str) -> None:
     command = f"{sys.executable} -m amass_joints convert --amass-dir data --out-dir out --report report.json"
-    command += f" --joint-regressor support_data/J_regressor_h36m.npy {closed}"
+    command += f" --joint-regressor support_data/J_regressor_h36m.npy --gpu_id 0 {closed}"
     result = subprocess.run(["bash", "-c", command], cwd=clone, capture_output=True, text=True, timeout=120)
     assert "Traceback" not in result.stderr
     assert result.returncode == 0
     assert (clone / "report.json").exists()
     assert sorted(path.name for path in (clone / "out").iterdir()) == ["CMU.npz", "KIT.npz"]
+
+
+def test_a_report_to_standard_output_is_added_to_what_is_there(clone: Path) -> None:
+    (clone / "log.txt").write_text("precious\n")
+    command = f"{sys.executable} -m amass_joints convert --amass-dir data --out-dir out --report /dev/stdout"
+    command += " --joint-regressor support_data/J_regressor_h36m.npy >> log.txt"
+    subprocess.run(["bash", "-c", command], cwd=clone, check=True, timeout=120)
+    log = (clone / "log.txt").read_text()
+    assert log.startswith("precious\nCMU: 1 sequences")
+    assert json.loads(log[log.index("{") :])["total"]["sequences"] == 2
+
+
+def test_an_output_of_an_earlier_run_that_stays_is_warned_of(clone: Path) -> None:
+    assert convert(clone, "--only", "KIT").stderr == ""
+    again = convert(clone, "--only", "KIT/3/bro*")
+    assert again.stderr == f"Warning: {clone}/out/KIT.npz is of an earlier run and stays as it was: " + (
+        "nothing could be converted now\n"
+    )
+    assert list(positions(clone, name="KIT")) == ["wälk [b] (1)_poses"]
 
 
 def test_scan(clone: Path) -> None:
@@ -197,17 +216,17 @@ def test_scan(clone: Path) -> None:
     result = run("scan", clone / "data")
     assert result.returncode == 0
     assert result.stdout.splitlines() == [
-        "CMU: sequences 2, hours 0.00, frames 144, Hz 60 (1), 120 (1), genders male (1), neutral (1), "
-        "without DMPLs 1, skipped 1",
-        "KIT: sequences 1, hours 0.00, frames 60, Hz 120 (1), genders female (1), without DMPLs 0, skipped 1",
-        "total: sequences 3, hours 0.00, frames 204, Hz 60 (1), 120 (2), genders female (1), male (1), neutral (1), "
-        "without DMPLs 1, skipped 2",
+        "CMU: sequences 2; hours 0.00; frames 144; Hz 60 (1), 120 (1); genders male (1), neutral (1); "
+        "without DMPLs 1; skipped 1",
+        "KIT: sequences 1; hours 0.00; frames 60; Hz 120 (1); genders female (1); without DMPLs 0; skipped 1",
+        "total: sequences 3; hours 0.00; frames 204; Hz 60 (1), 120 (2); genders female (1), male (1), neutral (1); "
+        "without DMPLs 1; skipped 2",
         "Skipped (2):",
         "  CMU/02/smplx_poses: an SMPL-X sequence: 165 pose values a frame, expected 156 (SMPL+H)",
         "  KIT/3/bro\\x1b[31mken_poses: broken or truncated (File is not a zip file)",
         "Passed over, because they are no sequences (shape.npz and the like): 1 files.",
     ]
-    assert run("scan", clone / "data", "--only", "CMU/02/stiff*").stdout.startswith("CMU: sequences 1,")
+    assert run("scan", clone / "data", "--only", "CMU/02/stiff*").stdout.startswith("CMU: sequences 1;")
     assert run("scan", clone / "nowhere").returncode == 1
 
 
@@ -267,6 +286,7 @@ def test_many_skips_are_listed_in_the_report_alone(clone: Path) -> None:
         (["--gpu_id", "zero"], "not the number of a GPU"),
         (["--gpu_id", "0", "--device", "cpu"], "--device and --gpu_id"),
         (["--nonsense"], "--nonsense"),
+        (["--report", "out/CMU.npz"], "a report is JSON"),
     ],
 )
 def test_wrong_usage_exits_with_2(clone: Path, options: list[str], message: str) -> None:

@@ -14,6 +14,7 @@ from amass_files import sequence_arrays, write_sequence
 from amass_joints import bodies, mesh
 from amass_joints.convert import Settings, convert_file, convert_tree
 from amass_joints.resample import resample
+from amass_joints.scan import scan_tree
 
 
 @pytest.fixture
@@ -190,7 +191,7 @@ def test_skip_existing_and_only(tmp_path: Path, amass: Path, regressor: Path) ->
     report = convert_tree(amass, tmp_path / "out", regressor, skip_existing=True, only=["CMU", "KIT"])
     assert (tmp_path / "out/CMU.npz").read_bytes() == b"left alone"
     assert [(dataset.name, dataset.already_there) for dataset in report.datasets] == [("CMU", True), ("KIT", False)]
-    with pytest.warns(UserWarning, match=r"CMU.npz is replaced, and will lack 3 sequences that --only leaves out"):
+    with pytest.warns(UserWarning, match=r"CMU.npz is replaced, and lacks 3 sequences that --only leaves out"):
         convert_tree(amass, tmp_path / "out", regressor, only=["CMU/01/*_02_*"])
     assert {s: list(q) for s, q in aj.load(tmp_path / "out/CMU.npz").items()} == {"01": ["01_02_poses"]}
 
@@ -272,6 +273,7 @@ def test_only_may_be_one_glob_or_any_iterable(tmp_path: Path, amass: Path, regre
     assert [dataset.name for dataset in one.datasets] == ["KIT"]
     assert several.options["only"] == ["KIT", "CMU/01"]
     assert [len(dataset.converted) for dataset in several.datasets] == [2, 1]
+    assert [one.name for one in scan_tree(amass, "KIT")] == ["KIT"]
 
 
 def test_an_output_directory_that_cannot_be_one_is_refused_first(tmp_path: Path, amass: Path, regressor: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_tree_without_sequences_is_refused(tmp_path: Path, files: list[str], m
 
 
 def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere: not a directory.*--amass-dir"):
+    with pytest.raises(InputError, match=r"nowhere: not a directory\. Pass the directory that holds"):
         find_datasets(tmp_path / "nowhere")
 
 
@@ -267,9 +267,12 @@ def nan_in(name: str) -> np.ndarray:
     ],
 )
 def test_bad_content_is_skipped_with_its_reason(tmp_path: Path, changes: dict[str, object], reason: str) -> None:
-    outcome = read_sequence(write_sequence(tmp_path / "a.npz", **changes))
+    path = write_sequence(tmp_path / "a.npz", **changes)
+    outcome = read_sequence(path)
     assert isinstance(outcome, Skipped)
     assert_matches(reason, outcome.reason)
+    if not reason.endswith(("are not finite", "frame 7")):  # which headers do not tell
+        assert summarise_sequence(path) == outcome
 
 
 def assert_matches(pattern: str, text: str) -> None:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+REAL = "fiu"
+"""The kinds of dtype that hold real numbers."""
+
+
 class ArrayFileError(Exception):
     """A file, or an array in it, cannot be read; the text says why."""
 
@@ -113,7 +117,7 @@ def float64(array: np.ndarray) -> Float[np.ndarray, "..."]:
     Raises:
         TypeError: it does not hold real numbers.
     """
-    if array.dtype.kind not in "fiu":
+    if array.dtype.kind not in REAL:
         raise TypeError(f"expected real numbers, found {array.dtype}")
     return np.asarray(array, np.float64, order="C")
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -109,6 +109,8 @@ def convert(
         except InputError as error:
             raise typer.BadParameter(str(error)) from error
         if report is not None:
+            if report.suffix.lower() in (".npz", ".npy", ".pkl"):
+                raise typer.BadParameter(f"'{report}' is named like data; a report is JSON, such as report.json.")
             check_target(report)
         with display.listener(quiet) as listener:
             outcome = convert_tree(
@@ -138,7 +140,7 @@ def scan(
         typer.Option(metavar="GLOB", help="Only these: globs on dataset/subject/sequence. May be repeated."),
     ] = None,
 ) -> None:
-    """Say what is in a tree, and what would be converted, skipped, and why. Reads headers alone."""
+    """Say what is in a tree, and what would be converted, skipped, and why, as far as headers tell."""
     with _errors_for_people():
         from amass_joints import display
         from amass_joints.scan import scan_tree
@@ -179,19 +181,18 @@ def _errors_for_people() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        _fail(str(error))
+        _fail(f"Error: {error}")
     except OSError as error:
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}.")
+        _fail(f"Error: {error.filename or 'a file'}: {error.strerror or error}.")
     except KeyboardInterrupt:
-        print("Interrupted. What was finished is complete; nothing is half-written.", file=sys.stderr)
-        raise typer.Exit(130) from None
+        _fail("Interrupted. What was finished is complete; nothing is half-written.", exit_code=130)
 
 
-def _fail(message: str) -> None:
-    from amass_joints.display import printable
+def _fail(message: str, exit_code: int = 1) -> NoReturn:
+    from amass_joints.display import say
 
-    print(f"Error: {printable(message)}", file=sys.stderr)
-    raise typer.Exit(1)
+    say(message, error=True)
+    raise typer.Exit(exit_code)
 
 
 def main() -> None:

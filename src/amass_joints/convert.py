@@ -33,6 +33,7 @@ from amass_joints.sequences import (
     Sequence,
     SequenceFile,
     Skipped,
+    as_globs,
     find_datasets,
     read_sequence,
 )
@@ -137,7 +138,11 @@ def convert_dataset(
                 passed_over += 1
         listener.sequence_ends(file, outcome.source_frames if isinstance(outcome, Converted) else 0)
     if tree:
+        if dataset.left_out and output.exists():
+            listener.warning(f"{output} is replaced, and lacks {dataset.left_out} sequences that --only leaves out")
         datasets.save(output, tree)
+    elif output.exists():
+        listener.warning(f"{output} is of an earlier run and stays as it was: nothing could be converted now")
     report = DatasetReport(
         name=dataset.name,
         output=str(output) if tree else None,
@@ -157,7 +162,7 @@ def convert_tree(
     *,
     body_models: str | os.PathLike[str] | None = None,
     settings: Settings = Settings(),
-    only: Iterable[str] = (),
+    only: str | Iterable[str] = (),
     skip_existing: bool = False,
     workers: int | None = None,
     listener: Listener | None = None,
@@ -187,15 +192,13 @@ def convert_tree(
     workers = executors.cores_at_hand() if workers is None else workers
     if workers < 1:
         raise InputError(f"the number of workers is {workers}, expected 1 or more.")
-    only = (only,) if isinstance(only, str) else tuple(only)
+    only = as_globs(only)
     out_dir = Path(out_dir)
     found = [(dataset, out_dir / f"{dataset.name}.npz") for dataset in find_datasets(Path(amass_dir), only)]
     bodies = _bodies(Path(joint_regressor), body_models, settings)
     check_writable(out_dir)
-    for dataset, output in found:
+    for _, output in found:
         check_target(output)
-        if dataset.left_out and output.exists() and not skip_existing:
-            listener.warning(f"{output} is replaced, and will lack {dataset.left_out} sequences that --only leaves out")
     listener.begins([dataset for dataset, _ in found])
     reports = []
     # A worker is a thread of its own; a BLAS that makes more of them only gets in the way.
@@ -256,7 +259,7 @@ def _with_usable_device(settings: Settings, listener: Listener) -> Settings:
     problem = kernels.problem_with_device(settings.device)
     if problem is None:
         return settings
-    listener.warning(f"{problem}: converting on the CPU instead, which gives the same joints.")
+    listener.warning(f"{problem}: converting on the CPU instead, which gives the same joints up to rounding.")
     return replace(settings, device="cpu")
 
 

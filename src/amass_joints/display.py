@@ -35,11 +35,11 @@ def show(report: Report) -> None:
         columns = ("dataset", "sequences", "hours", "frames in", "frames out", "skipped", "seconds")
         _show_table("Converted", columns, [[one.name, *_cells(one)] for one in (*report.datasets, report.total)])
     else:
-        _say(_line(report.total))
+        say(_line(report.total))
     _show_skips(report.skipped, ": --report FILE lists them all")
     stiff = sum(not one.soft_tissue for one in report.total.converted)
     if stiff and report.options["dmpls"]:
-        _say(f"Converted without soft tissue, because the files have no DMPLs: {stiff:,} sequences.")
+        say(f"Converted without soft tissue, because the files have no DMPLs: {stiff:,} sequences.")
     _show_passed_over(report.total.passed_over)
 
 
@@ -64,7 +64,8 @@ def show_scan(datasets: list[DatasetScan]) -> None:
         _show_table("Found", columns, rows)
     else:
         for name, *cells in rows:
-            _say(f"{name}: {', '.join(f'{column} {cell}' for column, cell in zip(columns[1:], cells, strict=True))}")
+            named = (f"{column} {cell}" for column, cell in zip(columns[1:], cells, strict=True) if cell)
+            say(f"{name}: {'; '.join(named)}")
     _show_skips(everything.skipped)
     _show_passed_over(everything.passed_over)
 
@@ -73,26 +74,29 @@ def _in_a_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def _say(text: str) -> None:
-    """Print a line of text whose names come from anywhere. When nobody can read it any more, the work goes on."""
+def say(text: str, *, error: bool = False) -> None:
+    """Print a line, whose names may come from anywhere. When nobody can read it any more, the work goes on."""
+    stream = sys.stderr if error else sys.stdout
+    if stream is None:  # closed by who started us
+        return
     try:
-        print(printable(text), flush=True)
+        print(printable(text), file=stream, flush=True)
     except OSError:  # the reader has gone (| head), or what the output is redirected to is full
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _Quiet(Listener):
     """Says only what must be known."""
 
     def warning(self, message: str) -> None:
-        print(f"Warning: {printable(message)}", file=sys.stderr)
+        say(f"Warning: {message}", error=True)
 
 
 class _Lines(_Quiet):
     """A line per dataset."""
 
     def dataset_ends(self, report: DatasetReport) -> None:
-        _say(_line(report))
+        say(_line(report))
 
 
 class _FramesPerSecond(ProgressColumn):
@@ -168,13 +172,13 @@ def _line(dataset: DatasetReport) -> str:
 
 def _show_skips(skipped: list[SkippedSequence], where_else: str = "") -> None:
     if skipped:
-        _say(f"Skipped ({len(skipped)}):")
+        say(f"Skipped ({len(skipped)}):")
     for one in skipped[:SHOWN_SKIPS]:
-        _say(f"  {one.name}: {one.reason}")
+        say(f"  {one.name}: {one.reason}")
     if len(skipped) > SHOWN_SKIPS:
-        _say(f"  and {len(skipped) - SHOWN_SKIPS} more{where_else}")
+        say(f"  and {len(skipped) - SHOWN_SKIPS} more{where_else}")
 
 
 def _show_passed_over(count: int) -> None:
     if count:
-        _say(f"Passed over, because they are no sequences (shape.npz and the like): {count:,} files.")
+        say(f"Passed over, because they are no sequences (shape.npz and the like): {count:,} files.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -23,23 +23,24 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     Raises:
         InputError: it cannot be written.
     """
-    in_place = path.exists() and not path.is_file()
-    target = path if in_place else Path(os.path.realpath(path))
-    partial = target if in_place else target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        with open(partial, "wb") as stream:
-            yield stream
-            if in_place:
-                return
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, target)
-    except BaseException as error:
-        if not in_place:
-            partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise InputError(f"{path}: cannot be written: {error.strerror or error}.") from error
-        raise
+        if _is_special(path):
+            with open(path, "ab") as stream:
+                yield stream
+            return
+        target, partial = _target_and_partial(path)
+        try:
+            with open(partial, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(partial, target)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}.") from error
 
 
 def check_target(path: Path) -> None:
@@ -50,8 +51,24 @@ def check_target(path: Path) -> None:
     """
     if path.is_dir():
         raise InputError(f"{path}: cannot be written: it is a directory. Pass a file name, or move it away.")
-    if path.is_file() or not path.exists():
-        check_writable(Path(os.path.realpath(path)).parent)
+    if not _is_special(path):
+        _, partial = _target_and_partial(path)
+        check_writable(partial.parent)
+        try:
+            partial.touch()
+            partial.unlink()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written: {error.strerror or error}.") from error
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a device, a pipe, or a name for what is open already, such as ``/dev/stdout``."""
+    return (path.exists() and not path.is_file()) or path.absolute().parts[1:2] in (("dev",), ("proc",))
+
+
+def _target_and_partial(path: Path) -> tuple[Path, Path]:
+    target = Path(os.path.realpath(path))
+    return target, target.with_name(f".{target.name}.{os.getpid()}.partial")
 
 
 def sha256(path: Path) -> str:

@@ -121,10 +121,13 @@ class ShapedBody:
         frames = len(poses)
         if dmpls is None:
             dmpls = np.empty((frames, 0))
-        if looked_at is None:
-            looked_at = np.arange(frames)
+        looked_at = np.arange(frames) if looked_at is None else np.asarray(looked_at)
         shapes = {"poses": poses.shape, "trans": trans.shape, "dmpls": dmpls.shape}
-        expected = {"poses": (frames, 3 * folded.num_joints), "trans": (frames, 3), "dmpls": (frames, dmpls.shape[-1])}
+        expected = {
+            "poses": (frames, 3 * folded.num_joints),
+            "trans": (frames, 3),
+            "dmpls": (frames, *dmpls.shape[-1:]),
+        }
         if shapes != expected:
             raise InputError(f"the arrays have the shapes {shapes}, expected {expected}.")
         if looked_at.dtype.kind not in "iu" or ((looked_at < 0) | (looked_at >= frames)).any():

@@ -15,6 +15,7 @@ from amass_joints.sequences import (
     SequenceFile,
     SequenceSummary,
     Skipped,
+    as_globs,
     find_datasets,
     summarise_sequence,
 )
@@ -51,8 +52,10 @@ def total(scans: list[DatasetScan]) -> DatasetScan:
     )
 
 
-def scan_tree(amass_dir: str | os.PathLike[str], only: Iterable[str] = ()) -> list[DatasetScan]:
-    """Look at all datasets below a directory. What only the data itself can tell (a broken checksum) is not seen.
+def scan_tree(amass_dir: str | os.PathLike[str], only: str | Iterable[str] = ()) -> list[DatasetScan]:
+    """Look at all datasets below a directory.
+
+    Not seen is what only the data itself can tell: a broken checksum, values that are not finite.
 
     Args:
         amass_dir: holds ``DATASET/SUBJECT/SEQUENCE_poses.npz``.
@@ -61,7 +64,7 @@ def scan_tree(amass_dir: str | os.PathLike[str], only: Iterable[str] = ()) -> li
     Raises:
         InputError: there is no such directory, or not one sequence in it.
     """
-    return [_scan(dataset) for dataset in find_datasets(Path(amass_dir), tuple(only))]
+    return [_scan(dataset) for dataset in find_datasets(Path(amass_dir), as_globs(only))]
 
 
 def _scan(dataset: Dataset) -> DatasetScan:

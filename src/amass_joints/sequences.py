@@ -26,7 +26,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from amass_joints.arrays import ArrayFileError, NpzFile
+from amass_joints.arrays import REAL, ArrayFileError, ArrayHeader, NpzFile
 from amass_joints.body_models import GENDERS, NUM_JOINTS
 from amass_joints.errors import InputError
 
@@ -110,6 +110,11 @@ class Sequence:
 # ---------------------------------------------------------------------------------------------- finding
 
 
+def as_globs(only: str | Iterable[str]) -> tuple[str, ...]:
+    """Make one glob, or any number of them, a tuple."""
+    return (only,) if isinstance(only, str) else tuple(only)
+
+
 def find_datasets(amass_dir: Path, only: tuple[str, ...] = ()) -> list[Dataset]:
     """List the datasets below ``amass_dir`` and their sequence files, in the order of their names.
 
@@ -122,9 +127,7 @@ def find_datasets(amass_dir: Path, only: tuple[str, ...] = ()) -> list[Dataset]:
         InputError: there is no such directory, or not one sequence in it.
     """
     if not amass_dir.is_dir():
-        raise InputError(
-            f"{amass_dir}: not a directory. Pass the directory that holds the AMASS datasets (--amass-dir)."
-        )
+        raise InputError(f"{amass_dir}: not a directory. Pass the directory that holds the AMASS datasets.")
     try:
         entries = _entries(amass_dir)
     except OSError as error:
@@ -171,8 +174,7 @@ class _Walk:
 
 
 def _look_into(directory: Path) -> Dataset:
-    walk = _Walk()
-    _walk_into(directory, directory, walk, frozenset({_identity(directory.stat())}))
+    walk = _look_through(directory)
     walk.files.sort(key=lambda file: (file.subject, file.name, str(file.path)))
     sequences: list[SequenceFile] = []
     for file in walk.files:
@@ -184,35 +186,44 @@ def _look_into(directory: Path) -> Dataset:
     return Dataset(directory.name, tuple(sequences), tuple(walk.skipped), walk.passed_over)
 
 
-def _walk_into(directory: Path, dataset: Path, walk: _Walk, above: frozenset[tuple[int, int]]) -> None:
+def _look_through(dataset: Path) -> _Walk:
+    walk = _Walk()
+
     def skip(path: Path, reason: str) -> None:
         name = str(path.relative_to(dataset.parent))
         walk.skipped.append((name[:-4] if name.lower().endswith(".npz") else name, Skipped(reason)))
 
-    try:
-        entries = _entries(directory)
-    except OSError as error:
-        return skip(directory, f"the directory cannot be read: {error.strerror}")
-    for entry in entries:
-        path = Path(entry.path)
-        candidate = _named_like_a_sequence(entry.name)
+    # Directories still to be listed, each with those above it: a link to one of these would lead round for ever.
+    waiting = [(dataset, frozenset({_identity(dataset.stat())}))]
+    while waiting:
+        directory, above = waiting.pop()
         try:
-            status = entry.stat()
+            entries = _entries(directory)
         except OSError as error:
-            if candidate:
-                skip(path, f"cannot be read: {error.strerror}")
+            skip(directory, f"the directory cannot be read: {error.strerror}")
             continue
-        if stat.S_ISDIR(status.st_mode):
-            if _identity(status) not in above:  # a link to a directory above it would lead round for ever
-                _walk_into(path, dataset, walk, above | {_identity(status)})
-        elif not candidate or (directory == dataset and not _has_poses(path)):
-            walk.passed_over += 1
-        elif directory == dataset:
-            skip(path, "it lies in the dataset's own directory, expected DATASET/SUBJECT/SEQUENCE_poses.npz")
-        elif not stat.S_ISREG(status.st_mode):
-            skip(path, "it is not a regular file")
-        else:
-            walk.files.append(SequenceFile(dataset.name, directory.name, path.stem, path, status.st_size))
+        for entry in entries:
+            path = Path(entry.path)
+            candidate = _named_like_a_sequence(entry.name)
+            try:
+                status = entry.stat()
+            except OSError as error:
+                if candidate:
+                    skip(path, f"cannot be read: {error.strerror}")
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                if _identity(status) not in above:
+                    waiting.append((path, above | {_identity(status)}))
+            elif not candidate or (directory == dataset and not _has_poses(path)):
+                walk.passed_over += 1
+            elif directory == dataset:
+                skip(path, "it lies in the dataset's own directory, expected DATASET/SUBJECT/SEQUENCE_poses.npz")
+            elif not stat.S_ISREG(status.st_mode):
+                skip(path, "it is not a regular file")
+            else:
+                walk.files.append(SequenceFile(dataset.name, directory.name, path.stem, path, status.st_size))
+    walk.skipped.sort(key=lambda skipped: skipped[0])
+    return walk
 
 
 def _entries(directory: Path) -> list[os.DirEntry[str]]:
@@ -307,17 +318,24 @@ def _summary(npz: NpzFile, dmpls: bool) -> SequenceSummary:
             raise _Unusable(f"'poses' has {frames} frames, '{name}' has {shape[0]}")
     if not frames:
         raise _Unusable("it has no frames")
-    betas = npz.header("betas").shape
+    betas = _real(npz, "betas").shape
     if not betas or math.prod(betas) != betas[-1]:
         raise _Unusable(f"array 'betas': its shape is {betas}, expected (16,)")
     return SequenceSummary(frames, _frame_rate(npz), _gender(npz), has_dmpls)
 
 
 def _shape(npz: NpzFile, name: str, expected: tuple[str, int]) -> tuple[int, ...]:
-    shape = npz.header(name).shape
+    shape = _real(npz, name).shape
     if len(shape) != 2:
         raise _Unusable(f"array '{name}': its shape is {shape}, expected ({expected[0]}, {expected[1]})")
     return shape
+
+
+def _real(npz: NpzFile, name: str) -> ArrayHeader:
+    header = npz.header(name)
+    if header.dtype.kind not in REAL:
+        raise _Unusable(f"array '{name}': expected real numbers, found {header.dtype}")
+    return header
 
 
 def _finite(npz: NpzFile, name: str) -> Float[np.ndarray, "..."]:

@@ -87,11 +87,11 @@ def run(directory: Path) -> None:
     """
     _claim(directory)
     support_data, data, joints = directory / "support_data", directory / "data", directory / "joints"
-    print(f"Stand-in body models and joint regressor: {support_data}", flush=True)
+    display.say(f"Stand-in body models and joint regressor: {support_data}")
     bodies = write_support_data(support_data)
-    print(f"Stand-in motions in the format of AMASS:  {data}", flush=True)
+    display.say(f"Stand-in motions in the format of AMASS:  {data}")
     write_motions(data, bodies)
-    print(f"Converting them to joints at {FRAME_RATE:g} Hz:      {joints}", flush=True)
+    display.say(f"Converting them to joints at {FRAME_RATE:g} Hz:      {joints}")
     with display.listener(quiet=False) as listener:
         report = convert_tree(
             data,
@@ -101,7 +101,8 @@ def run(directory: Path) -> None:
             listener=listener,
         )
     display.show(report)
-    print(_what_next(directory, report))
+    for line in _what_next(directory, report).splitlines():
+        display.say(line)
 
 
 def write_support_data(directory: Path) -> dict[str, StandInBody]:
