@@ -133,7 +133,6 @@ class ShapedBody:
         if looked_at.dtype.kind not in "iu" or ((looked_at < 0) | (looked_at >= frames)).any():
             raise InputError(f"looked_at: expected integers from 0 to {frames - 1}, found {looked_at}.")
         num_dmpls = min(dmpls.shape[1], self.step_matrix.shape[1] - 1)
-        without = self.step_matrix.shape[1] - 1 - num_dmpls
         body = kernels.Body(
             bones=folded.bones,
             parents=folded.parents,
@@ -142,7 +141,7 @@ class ShapedBody:
             pair_bones=folded.pair_bones,
             pair_weights=folded.pair_weights.astype(self.pair_matrix.dtype),
             row_sums=folded.row_sums,
-            pair_matrix=self.pair_matrix[:, : self.pair_matrix.shape[1] - without],
+            pair_matrix=self.pair_matrix[:, : 1 + 9 * len(folded.featured) + num_dmpls],
             step_matrix=self.step_matrix[:, : 1 + num_dmpls],
         )
         return kernels.pose(
@@ -170,19 +169,19 @@ def fold(body: BodyModel, regressor: JointRegressor) -> FoldedBody:
     # The rest mesh before any pose, and the rest joints, as linear in (1, betas, dmpls).
     unposed = np.concatenate([body.v_template[:, :, None], body.shapedirs, body.dmpldirs], axis=2)
     rest_joints = np.tensordot(body.J_regressor, unposed, axes=1)
-    pair_joints, pair_bones, pair_weights, pair_vectors = _fold_vertices(body, matrix, unposed, rest_joints)
+    pair_joints, pair_bones, pair_weights, carried, features = _fold_vertices(body, matrix, unposed, rest_joints)
 
     # Exact pruning: a bone needs pose features only if they move something, a rotation only if it has features or
     # carries a bone of some pair.
-    num_betas, num_posed = body.shapedirs.shape[2], body.posedirs.shape[2]
-    constant, features, dmpls = np.split(pair_vectors, [1 + num_betas, 1 + num_betas + num_posed], axis=2)
     features = features.reshape(len(features), 3, len(body.parents) - 1, 9)
     featured = 1 + np.flatnonzero(features.any(axis=(0, 1, 3)))  # the root has none
+    kept = features[:, :, featured - 1].reshape(len(features), 3, 9 * len(featured))
     chain = _topological(body.parents, _with_ancestors(body.parents, pair_bones))
     bones = np.concatenate([chain, np.setdiff1d(featured, chain)])
     index = np.full(len(body.parents) + 1, -1)
     index[bones] = np.arange(len(bones))  # index[-1], for the root's parent, stays -1
 
+    num_betas = body.shapedirs.shape[2]
     steps = rest_joints - rest_joints[body.parents]
     steps[0] = rest_joints[0]
     return FoldedBody(
@@ -194,9 +193,7 @@ def fold(body: BodyModel, regressor: JointRegressor) -> FoldedBody:
         pair_joints=pair_joints,
         pair_bones=index[pair_bones],
         pair_weights=pair_weights,
-        pair_vectors=np.concatenate(
-            [constant, features[:, :, featured - 1].reshape(len(features), 3, 9 * len(featured)), dmpls], axis=2
-        ),
+        pair_vectors=np.concatenate([carried[:, :, : 1 + num_betas], kept, carried[:, :, 1 + num_betas :]], axis=2),
         steps=steps[chain],
         row_sums=matrix.sum(axis=1),
     )
@@ -211,25 +208,27 @@ def _fold_vertices(
     Int[np.ndarray, " pairs"],
     Int[np.ndarray, " pairs"],
     Float[np.ndarray, " pairs"],
-    Float[np.ndarray, "pairs 3 pair_columns"],
+    Float[np.ndarray, "pairs 3 step_columns"],
+    Float[np.ndarray, "pairs 3 pose_features"],
 ]:
-    """Take all sums over vertices: the pairs (n, k), their c_nk, and their z_nk."""
-    num_betas = body.shapedirs.shape[2]
-    joints, bones, weights, vectors = [], [], [], []
+    """Take all sums over vertices: the pairs (n, k), their c_nk, and their z_nk without and for the pose features."""
+    by_joint = []
     for joint, row in enumerate(matrix):
         vertices = np.flatnonzero(row)
         moving = np.flatnonzero(body.weights[vertices].any(axis=0))
         coefficients = (row[vertices, None] * body.weights[np.ix_(vertices, moving)]).T
         c = coefficients.sum(axis=1)
-        carried = np.tensordot(coefficients, unposed[vertices], axes=1) - c[:, None, None] * rest_joints[moving]
-        features = np.tensordot(coefficients, body.posedirs[vertices], axes=1)
-        joints.append(np.full(len(moving), joint))
-        bones.append(moving)
-        weights.append(c)
-        vectors.append(
-            np.concatenate([carried[:, :, : 1 + num_betas], features, carried[:, :, 1 + num_betas :]], axis=2)
+        by_joint.append(
+            (
+                np.full(len(moving), joint),
+                moving,
+                c,
+                np.tensordot(coefficients, unposed[vertices], axes=1) - c[:, None, None] * rest_joints[moving],
+                np.tensordot(coefficients, body.posedirs[vertices], axes=1),
+            )
         )
-    return np.concatenate(joints), np.concatenate(bones), np.concatenate(weights), np.concatenate(vectors)
+    joints, bones, weights, carried, features = (np.concatenate(part) for part in zip(*by_joint, strict=True))
+    return joints, bones, weights, carried, features
 
 
 def _fix_shape(

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+TINY = 1e-100
+"""Radians: below it a rotation is none, and dividing by it overflows nothing."""
+
 
 @dataclass(frozen=True)
 class Body:

@@ -14,14 +14,11 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit
 
-from amass_joints.kernels import Body
+from amass_joints.kernels import TINY, Body
 
 BLOCK = 128
 
 TURN = 2 * np.pi
-
-TINY = 1e-100
-"""Radians: below it a rotation is none, and dividing by it overflows nothing."""
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:

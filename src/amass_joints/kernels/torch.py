@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from amass_joints.kernels import Body
+from amass_joints.kernels import TINY, Body
 
 BLOCK = 4096
 
@@ -78,7 +78,7 @@ class _Body:
 def _rotation_matrices(vectors: torch.Tensor) -> torch.Tensor:
     """Rotation vectors (..., 3) to matrices (..., 3, 3), by Rodrigues' formula."""
     angle = vectors.norm(dim=-1, keepdim=True)[..., None]
-    axis = vectors / angle[..., 0].clamp_min(1e-100)
+    axis = vectors / angle[..., 0].clamp_min(TINY)
     x, y, z = axis.unbind(-1)
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).view(*x.shape, 3, 3)
