@@ -67,8 +67,8 @@ def test_a_sequence_in_the_dataset_directory_itself_is_skipped(tmp_path: Path) -
     write_sequence(tmp_path / "A/s/walk_poses.npz")
     write_sequence(tmp_path / "A/lost_poses.npz")
     (dataset,) = find_datasets(tmp_path)
-    ((name, skipped),) = dataset.skipped
-    assert name == "A/lost_poses"
+    (skipped,) = dataset.skipped
+    assert skipped.name == "A/lost_poses"
     assert "DATASET/SUBJECT/SEQUENCE_poses.npz" in skipped.reason
 
 
@@ -77,8 +77,8 @@ def test_two_files_for_one_name_are_not_mixed_up(tmp_path: Path) -> None:
     write_sequence(tmp_path / "A/two/s/walk_poses.npz")
     (dataset,) = find_datasets(tmp_path)
     assert [file.path.parts[-3] for file in dataset.sequences] == ["one"]
-    ((name, skipped),) = dataset.skipped
-    assert name == "A/s/walk_poses"
+    (skipped,) = dataset.skipped
+    assert skipped.name == "A/s/walk_poses"
     assert "same subject and name" in skipped.reason
 
 
@@ -95,10 +95,10 @@ def test_links_are_followed_but_not_round_and_round(tmp_path: Path) -> None:
     (dataset,) = find_datasets(tmp_path / "amass")
     assert [str(file) for file in dataset.sequences] == ["A/s/walk_poses", "A/t/walk_poses"]
     troubled = ["A/s/gone_poses", "A/s/pipe_poses", "A/s/self_poses"]
-    assert sorted(name for name, _ in dataset.skipped) == troubled
+    assert sorted(one.name for one in dataset.skipped) == troubled
     (dataset,) = find_datasets(tmp_path / "amass", ("A/s/*",))
     assert [str(file) for file in dataset.sequences] == ["A/s/walk_poses"]
-    assert sorted(name for name, _ in dataset.skipped) == troubled
+    assert sorted(one.name for one in dataset.skipped) == troubled
     assert (dataset.left_out, dataset.passed_over) == (1, 0)
 
 

@@ -24,7 +24,7 @@ from amass_joints.body_models import find_body_models
 from amass_joints.errors import InputError
 from amass_joints.files import check_target, check_writable, sha256
 from amass_joints.regressors import load_regressor
-from amass_joints.report import ConvertedSequence, DatasetReport, Listener, Report, SkippedSequence
+from amass_joints.report import ConvertedSequence, DatasetReport, Listener, Report
 from amass_joints.resample import resample
 from amass_joints.sequences import (
     FRAME_RATES,
@@ -33,6 +33,7 @@ from amass_joints.sequences import (
     Sequence,
     SequenceFile,
     Skipped,
+    SkippedSequence,
     as_globs,
     find_datasets,
     read_sequence,
@@ -117,7 +118,7 @@ def convert_dataset(
     started = time.monotonic()
     tree: datasets.PositionsTree = {}
     converted: list[ConvertedSequence] = []
-    skipped = [SkippedSequence(name, reason.reason) for name, reason in dataset.skipped]
+    skipped = list(dataset.skipped)
     passed_over = dataset.passed_over
 
     def job(file: SequenceFile) -> tuple[SequenceFile, Converted | Skipped | NotASequence]:

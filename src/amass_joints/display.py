@@ -10,9 +10,9 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
-from amass_joints.report import DatasetReport, Listener, Report, SkippedSequence
+from amass_joints.report import DatasetReport, Listener, Report
 from amass_joints.scan import DatasetScan, total
-from amass_joints.sequences import Dataset, SequenceFile
+from amass_joints.sequences import Dataset, SequenceFile, SkippedSequence
 
 SHOWN_SKIPS = 20
 
@@ -119,8 +119,8 @@ class _Bar(_Quiet):
         )
 
     def begins(self, datasets: list[Dataset]) -> None:
-        total = sum(file.num_bytes for dataset in datasets for file in dataset.sequences)
-        self._task = self._progress.add_task("", total=total, frames=0)
+        num_bytes = sum(file.num_bytes for dataset in datasets for file in dataset.sequences)
+        self._task = self._progress.add_task("", total=num_bytes, frames=0)
         self._progress.start()
 
     def dataset_begins(self, dataset: Dataset) -> None:

@@ -37,7 +37,7 @@ def load_regressor(path: str | os.PathLike[str], num_vertices: int = NUM_VERTICE
     expected = f"expected a matrix of shape (joints, {num_vertices}), saved with np.save()"
     try:
         matrix = float64(_read_npz(path) if _is_zip(path) else read_npy(path))
-    except (ArrayFileError, TypeError) as error:
+    except ArrayFileError as error:
         raise InputError(f"{path}: not a usable joint regressor: {error}; {expected}.") from error
     if matrix.ndim != 2 or matrix.shape[1] != num_vertices or not len(matrix):
         transposed = matrix.ndim == 2 and matrix.shape[0] == num_vertices

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from amass_joints.files import written_whole
-from amass_joints.sequences import Dataset, SequenceFile
+from amass_joints.sequences import Dataset, SequenceFile, SkippedSequence
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,6 @@ class ConvertedSequence:
     source_frames: int
     frames: int
     """How many frames came out."""
-
-
-@dataclass(frozen=True)
-class SkippedSequence:
-    """A sequence that was not converted."""
-
-    name: str
-    """``dataset/subject/sequence``"""
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from amass_joints import executors
-from amass_joints.report import SkippedSequence
 from amass_joints.sequences import (
     Dataset,
     SequenceFile,
     SequenceSummary,
     Skipped,
+    SkippedSequence,
     as_globs,
     find_datasets,
     summarise_sequence,
@@ -71,8 +71,7 @@ def _scan(dataset: Dataset) -> DatasetScan:
     def job(file: SequenceFile) -> tuple[SequenceFile, object]:
         return file, summarise_sequence(file.path)
 
-    scan = DatasetScan(dataset.name, passed_over=dataset.passed_over)
-    scan.skipped += [SkippedSequence(name, reason.reason) for name, reason in dataset.skipped]
+    scan = DatasetScan(dataset.name, skipped=list(dataset.skipped), passed_over=dataset.passed_over)
     for file, outcome in executors.run(job, dataset.sequences, executors.cores_at_hand()):
         match outcome:
             case SequenceSummary():

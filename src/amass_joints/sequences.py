@@ -26,7 +26,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from amass_joints.arrays import REAL, ArrayFileError, ArrayHeader, NpzFile
+from amass_joints.arrays import ArrayFileError, NpzFile
 from amass_joints.body_models import GENDERS, NUM_JOINTS
 from amass_joints.errors import InputError
 
@@ -40,6 +40,15 @@ class Skipped:
 
     reason: str
     """What was found and what was expected, for people."""
+
+
+@dataclass(frozen=True)
+class SkippedSequence:
+    """A sequence of a tree that cannot be converted, by name."""
+
+    name: str
+    """``dataset/subject/sequence``, or the directory that cannot be read."""
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -69,8 +78,8 @@ class Dataset:
     name: str
     sequences: tuple[SequenceFile, ...]
     """In the order of subject and name."""
-    skipped: tuple[tuple[str, Skipped], ...] = ()
-    """Files and directories that cannot even be looked at, by their names in the tree."""
+    skipped: tuple[SkippedSequence, ...] = ()
+    """Files and directories that cannot even be looked at."""
     passed_over: int = 0
     """How many files are no sequences by their names."""
     left_out: int = 0
@@ -158,7 +167,7 @@ def _restrict(dataset: Dataset, only: Iterable[str]) -> Dataset | None:
         return any(fnmatchcase(candidate, pattern) for candidate in (name, f"{name}/") for pattern in patterns)
 
     sequences = tuple(file for file in dataset.sequences if wanted(str(file)))
-    skipped = tuple((name, reason) for name, reason in dataset.skipped if wanted(name))
+    skipped = tuple(one for one in dataset.skipped if wanted(one.name))
     if not sequences and not skipped:
         return None
     return replace(dataset, sequences=sequences, skipped=skipped, left_out=len(dataset.sequences) - len(sequences))
@@ -169,7 +178,7 @@ class _Walk:
     """What a walk through one dataset's directories has found so far."""
 
     files: list[SequenceFile] = field(default_factory=list)
-    skipped: list[tuple[str, Skipped]] = field(default_factory=list)
+    skipped: list[SkippedSequence] = field(default_factory=list)
     passed_over: int = 0
 
 
@@ -179,8 +188,8 @@ def _look_into(directory: Path) -> Dataset:
     sequences: list[SequenceFile] = []
     for file in walk.files:
         if sequences and str(sequences[-1]) == str(file):
-            taken = Skipped(f"{file.path} has the same subject and name as {sequences[-1].path}, which is taken")
-            walk.skipped.append((str(file), taken))
+            taken = f"{file.path} has the same subject and name as {sequences[-1].path}, which is taken"
+            walk.skipped.append(SkippedSequence(str(file), taken))
         else:
             sequences.append(file)
     return Dataset(directory.name, tuple(sequences), tuple(walk.skipped), walk.passed_over)
@@ -191,7 +200,7 @@ def _look_through(dataset: Path) -> _Walk:
 
     def skip(path: Path, reason: str) -> None:
         name = str(path.relative_to(dataset.parent))
-        walk.skipped.append((name[:-4] if name.lower().endswith(".npz") else name, Skipped(reason)))
+        walk.skipped.append(SkippedSequence(name[:-4] if name.lower().endswith(".npz") else name, reason))
 
     # Directories still to be listed, each with those above it: a link to one of these would lead round for ever.
     waiting = [(dataset, frozenset({_identity(dataset.stat())}))]
@@ -222,7 +231,7 @@ def _look_through(dataset: Path) -> _Walk:
                 skip(path, "it is not a regular file")
             else:
                 walk.files.append(SequenceFile(dataset.name, directory.name, path.stem, path, status.st_size))
-    walk.skipped.sort(key=lambda skipped: skipped[0])
+    walk.skipped.sort(key=lambda one: one.name)
     return walk
 
 
@@ -272,10 +281,10 @@ def summarise_sequence(path: str | os.PathLike[str]) -> SequenceSummary | Skippe
     return _read(path, lambda npz: _summary(npz, dmpls=True))
 
 
-Read = TypeVar("Read")
+_Content = TypeVar("_Content")
 
 
-def _read(path: str | os.PathLike[str], reader: Callable[[NpzFile], Read]) -> Read | Skipped | NotASequence:
+def _read(path: str | os.PathLike[str], reader: Callable[[NpzFile], _Content]) -> _Content | Skipped | NotASequence:
     try:
         with NpzFile(Path(path)) as npz:
             if "poses" not in npz.names and "trans" not in npz.names:
@@ -318,24 +327,17 @@ def _summary(npz: NpzFile, dmpls: bool) -> SequenceSummary:
             raise _Unusable(f"'poses' has {frames} frames, '{name}' has {shape[0]}")
     if not frames:
         raise _Unusable("it has no frames")
-    betas = _real(npz, "betas").shape
+    betas = npz.real_header("betas").shape
     if not betas or math.prod(betas) != betas[-1]:
         raise _Unusable(f"array 'betas': its shape is {betas}, expected (16,)")
     return SequenceSummary(frames, _frame_rate(npz), _gender(npz), has_dmpls)
 
 
 def _shape(npz: NpzFile, name: str, expected: tuple[str, int]) -> tuple[int, ...]:
-    shape = _real(npz, name).shape
+    shape = npz.real_header(name).shape
     if len(shape) != 2:
         raise _Unusable(f"array '{name}': its shape is {shape}, expected ({expected[0]}, {expected[1]})")
     return shape
-
-
-def _real(npz: NpzFile, name: str) -> ArrayHeader:
-    header = npz.header(name)
-    if header.dtype.kind not in REAL:
-        raise _Unusable(f"array '{name}': expected real numbers, found {header.dtype}")
-    return header
 
 
 def _finite(npz: NpzFile, name: str) -> Float[np.ndarray, "..."]:
