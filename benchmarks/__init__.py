@@ -1,1 +1,1 @@
-"""Measurements: of speed, and of exactness against the whole mesh."""
+"""Measurements: of speed, memory and start, and of exactness against the whole mesh."""

@@ -1,36 +1,44 @@
-"""``python -m benchmarks kernel`` and ``python -m benchmarks exactness``.
+"""``python -m benchmarks COMMAND``: what is measured, and with which options. ``benchmarks/README.md`` says more.
 
-Both take the stand-in body, regressor and walk, or real files where they are given. Nothing here is a test: figures
-are printed, not judged.
+Nothing here is a test: figures are printed, not judged.
 """
 
 from __future__ import annotations
 
 import os
-import platform
-import re
-import statistics
-import tempfile
-import time
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from threadpoolctl import threadpool_limits
 
-import amass_joints as aj
-from amass_joints import demo, mesh
-from amass_joints.body_models import body_model_files
+from amass_joints.errors import InputError
+from amass_joints.executors import cores_at_hand
+from benchmarks import machine
+from benchmarks.corpus import Corpus, write_corpus, write_long_sequence
+from benchmarks.end_to_end import Conversion
+from benchmarks.inputs import load
+from benchmarks.measuring import Result
+from benchmarks.processes import ProcessFailed
 
-app = typer.Typer(help=__doc__, add_completion=False)
+app = typer.Typer(help="Measurements of amass-joints: speed, memory, start, exactness.", add_completion=False)
 
-SequenceOption = Annotated[Path | None, typer.Option("--sequence", help="An AMASS file; default: the stand-in's walk.")]
+SequenceOption = Annotated[Path | None, typer.Option("--sequence", help="An AMASS file. Default: the stand-in's walk.")]
 RegressorOption = Annotated[Path | None, typer.Option("--joint-regressor", help="Default: the stand-in's.")]
 BodyModelsOption = Annotated[Path | None, typer.Option("--body-models", help="Default: the stand-ins.")]
-
-FRAMES = 1200
-"""Of a round of the kernel benchmark: a usual AMASS sequence."""
+RoundsOption = Annotated[int, typer.Option("--rounds", min=1, help="How often each contender has its turn.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")]
+BatchSizesOption = Annotated[list[int], typer.Option("--batch-size", min=1, help="Of the baselines; may be repeated.")]
+FramesOption = Annotated[list[int], typer.Option("--frames", min=1, help="Of one call of ours; may be repeated.")]
+CorpusOption = Annotated[
+    Path | None, typer.Option("--corpus", help="Where the corpus is, or is written. Default: the user's cache.")
+]
+SequencesOption = Annotated[int, typer.Option("--sequences", min=1, help="How many the corpus has.")]
+RateOption = Annotated[float, typer.Option("--rate", help="Target frame rate, Hz; 0: each sequence's own.")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Sequences converted at a time. Default: the cores at hand.")
+]
 
 
 @app.command()
@@ -38,32 +46,92 @@ def kernel(
     sequence: SequenceOption = None,
     joint_regressor: RegressorOption = None,
     body_models: BodyModelsOption = None,
-    rounds: int = 15,
+    rounds: RoundsOption = 10,
+    batch_sizes: BatchSizesOption = [64, 256, 2048],  # noqa: B006  # Typer copies it
+    json: JsonOption = None,
 ) -> None:
-    """Measure frames/s of the CPU kernel on one core: 1,200 frames with soft tissue, float32."""
-    body, regressor, motion = _inputs(sequence, joint_regressor, body_models)
-    folded = aj.fold(body, regressor)
-    shaped = folded.with_shape(motion.betas)
-    repeated = np.arange(FRAMES) % len(motion.poses)
-    poses, trans = motion.poses[repeated], motion.trans[repeated]
-    dmpls = None if motion.dmpls is None else motion.dmpls[repeated]
-    speeds = []
-    with threadpool_limits(1, user_api="blas"):
-        shaped.pose(poses, trans, dmpls)  # compiles
-        for _ in range(rounds):
-            started = time.perf_counter()
-            for _ in range(20):
-                shaped.pose(poses, trans, dmpls)
-            speeds.append(20 * FRAMES / (time.perf_counter() - started))
-    print(_machine())
-    print(
-        f"{len(folded.row_sums)} regressed joints, {len(folded.pair_joints)} pairs, {len(folded.bones)} bones, "
-        f"{len(folded.featured)} with pose features, soft tissue {'on' if dmpls is not None else 'off'}"
-    )
-    print(
-        f"frames/s on one core, {rounds} rounds: median {statistics.median(speeds):,.0f}, "
-        f"{min(speeds):,.0f} to {max(speeds):,.0f}"
-    )
+    """Measure frames/s on the CPU: ours, the whole mesh, smplx, smplfitter."""
+    from benchmarks.kernel import kernel as measure
+
+    _give(measure(load(sequence, joint_regressor, body_models), rounds, batch_sizes), json)
+
+
+@app.command("end-to-end")
+def end_to_end(
+    corpus: CorpusOption = None,
+    sequences: SequencesOption = 2000,
+    rate: RateOption = 50.0,
+    workers: WorkersOption = None,
+    rounds: RoundsOption = 5,
+    json: JsonOption = None,
+) -> None:
+    """Measure whole runs over a corpus: time and memory of ours, and of reading the same files with NumPy."""
+    from benchmarks.end_to_end import end_to_end as measure
+
+    tree = _corpus(corpus, sequences)
+    _give(measure([Conversion(tree, rate or None, workers or cores_at_hand())], rounds), json)
+
+
+@app.command()
+def memory(
+    corpus: CorpusOption = None,
+    seconds: Annotated[float, typer.Option(min=1, help="How long the sequence is, at 250 Hz.")] = 3600.0,
+    rate: RateOption = 50.0,
+    workers: WorkersOption = None,
+    rounds: RoundsOption = 3,
+    json: JsonOption = None,
+) -> None:
+    """Measure the memory that one very long sequence takes, at the target rate and at its own."""
+    from benchmarks.end_to_end import memory as measure
+
+    tree = write_long_sequence(corpus or _cache() / f"long-{seconds:g}", seconds)
+    _give(measure(Conversion(tree, rate or None, workers or cores_at_hand()), rounds), json)
+
+
+@app.command()
+def gpu(
+    device: Annotated[
+        str, typer.Option(help="cuda or cuda:N; cpu only to try the benchmark where no GPU is.")
+    ] = "cuda",
+    sequence: SequenceOption = None,
+    joint_regressor: RegressorOption = None,
+    body_models: BodyModelsOption = None,
+    frames: FramesOption = [1200, 16384, 131072],  # noqa: B006  # Typer copies it
+    batch_sizes: BatchSizesOption = [256, 2048, 8192],  # noqa: B006  # Typer copies it
+    corpus: CorpusOption = None,
+    sequences: Annotated[int, typer.Option(min=0, help="Of the corpus for whole runs; 0: no whole runs.")] = 500,
+    rounds: RoundsOption = 10,
+    json: JsonOption = None,
+) -> None:
+    """Measure frames/s on a GPU, ours and the baselines, and whole runs there and on the CPU."""
+    if device != "cpu" and machine.gpu() is None:
+        print("There is no GPU here that PyTorch can use. Pass --device cpu to try this benchmark without one.")
+        raise typer.Exit(1)
+    if find_spec("torch") is None:
+        raise InputError("this benchmark needs PyTorch: pip install 'amass-joints[torch]'.")
+    if device == "cpu":
+        print("This runs on the CPU, only to try the benchmark: its figures say nothing about GPUs.")
+    from benchmarks.end_to_end import end_to_end as measure_runs
+    from benchmarks.gpu import gpu as measure
+
+    result = measure(load(sequence, joint_regressor, body_models), device, rounds, frames, batch_sizes)
+    if sequences:
+        tree = _corpus(corpus, sequences)
+        runs = [Conversion(tree, 50.0, cores_at_hand(), where) for where in dict.fromkeys(("cpu", device))]
+        result = result.with_tables_of(measure_runs(runs, rounds))
+    _give(result, json)
+
+
+@app.command()
+def startup(
+    rounds: RoundsOption = 15,
+    first_rounds: Annotated[int, typer.Option(min=1, help="How often the first run is repeated: it is slow.")] = 3,
+    json: JsonOption = None,
+) -> None:
+    """Measure how long the program takes to start, and its first run after installation."""
+    from benchmarks.startup import startup as measure
+
+    _give(measure(rounds, first_rounds), json)
 
 
 @app.command()
@@ -72,42 +140,43 @@ def exactness(
     joint_regressor: RegressorOption = None,
     body_models: BodyModelsOption = None,
     every: Annotated[int, typer.Option(min=1, help="Compare every n-th frame: the mesh is slow.")] = 10,
+    json: JsonOption = None,
 ) -> None:
     """Measure the largest difference between our joints and those of the whole mesh, posed in float64."""
-    body, regressor, motion = _inputs(sequence, joint_regressor, body_models)
-    poses, trans = motion.poses[::every], motion.trans[::every]
-    dmpls = None if motion.dmpls is None else motion.dmpls[::every]
-    expected = []
-    for frame in range(len(poses)):  # one at a time: the meshes of all would take much memory
-        here = slice(frame, frame + 1)
-        vertices = mesh.pose_mesh(body, motion.betas, poses[here], trans[here], None if dmpls is None else dmpls[here])
-        expected.append(mesh.regress(regressor, vertices)[0])
-    print(f"{len(poses)} frames, {len(expected[0])} joints, largest difference from the float64 mesh:")
-    for dtype in ("float32", "float64"):
-        joints = aj.fold(body, regressor).with_shape(motion.betas, dtype).pose(poses, trans, dmpls)
-        print(f"  {dtype}: {np.abs(joints - np.array(expected)).max():.1e} m")
+    from benchmarks.exactness import exactness as measure
+
+    _give(measure(load(sequence, joint_regressor, body_models), every), json)
 
 
-def _inputs(
-    sequence: Path | None, joint_regressor: Path | None, body_models: Path | None
-) -> tuple[aj.BodyModel, aj.JointRegressor, aj.Sequence]:
-    with tempfile.TemporaryDirectory() as directory:
-        stand_ins = Path(directory)
-        bodies = demo.write_support_data(stand_ins)
-        demo.write_motions(stand_ins / "data", bodies)
-        motion = aj.read_sequence(sequence or stand_ins / "data/Gait/01/walk_poses.npz")
-        if not isinstance(motion, aj.Sequence):
-            raise SystemExit(f"{sequence}: {motion}")
-        files = body_model_files(body_models or stand_ins / "body_models", dmpls=True)[motion.gender]
-        body = aj.load_body_model(files.body, files.dmpls)
-        return body, aj.load_regressor(joint_regressor or stand_ins / "J_regressor_h36m.npy"), motion
+@app.command("corpus")
+def make_corpus(
+    directory: Annotated[Path, typer.Argument(help="Is made where it is not there.")],
+    sequences: SequencesOption = 2000,
+    seed: int = 0,
+) -> None:
+    """Write an AMASS-like tree of stand-in sequences, with body models and a joint regressor."""
+    corpus = write_corpus(directory, sequences, seed, say=print)
+    print(f"{directory}: {corpus.sequences} sequences, {corpus.frames:,} frames, {corpus.num_bytes / 1e9:.2f} GB")
 
 
-def _machine() -> str:
-    cpuinfo = Path("/proc/cpuinfo")  # Linux's; elsewhere Python knows the family at least
-    models = re.findall("model name.*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else [platform.processor()]
-    return f"{models[0]} ({os.cpu_count()} cores), Python {platform.python_version()}, NumPy {np.__version__}"
+def _corpus(directory: Path | None, sequences: int) -> Corpus:
+    directory = directory or _cache() / f"corpus-{sequences}"
+    print(f"Corpus: {directory}", file=sys.stderr)
+    return write_corpus(directory, sequences, say=lambda line: print(line, file=sys.stderr))
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amass-joints-benchmarks"
+
+
+def _give(result: Result, json: Path | None) -> None:
+    result.show()
+    if json is not None:
+        result.save(json)
 
 
 if __name__ == "__main__":
-    app()
+    try:
+        app()
+    except (InputError, ProcessFailed) as error:
+        sys.exit(str(error))

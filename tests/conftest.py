@@ -1,15 +1,20 @@
 """Checks array shapes while the tests run, and makes the stand-in files that many tests need."""
 
+import builtins
 from pathlib import Path
 
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
+
+# The program imports these for type checkers alone: they would make its start longer. Here they are wanted.
+for name in ("Bool", "Float", "Int"):
+    setattr(builtins, name, getattr(jaxtyping, name))
 
 # Every module with array annotations, but for the kernels: Numba compiles them as they stand.
-install_import_hook(
+jaxtyping.install_import_hook(
     [
         f"amass_joints.{module}"
-        for module in ("arrays", "bodies", "body_models", "convert", "datasets", "demo", "folding", "mesh")
+        for module in ("arrays", "bodies", "body_models", "convert", "datasets", "demo", "finding", "folding", "mesh")
     ]
     + [f"amass_joints.{module}" for module in ("regressors", "report", "resample", "scan", "sequences")],
     "typechecker.check",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 
-from amass_joints.body_models import BodyModelFiles, body_model_files, load_body_model
-from amass_joints.files import sha256
+from amass_joints.body_models import body_model_files, load_body_model
+from amass_joints.errors import InputError
 from amass_joints.folding import FoldedBody, fold
 from amass_joints.regressors import JointRegressor
 from amass_joints.sequences import Skipped
@@ -22,8 +23,6 @@ class FoldedBodies:
             InputError: there is none, or one is not what it should be.
         """
         self.directory = directory
-        self.sha256: dict[Path, str] = {}
-        """The fingerprints of the body model files that were used so far."""
         self._regressor = regressor
         self._files = body_model_files(directory, dmpls=dmpls)
         self._folded: dict[str, FoldedBody] = {}
@@ -35,20 +34,25 @@ class FoldedBodies:
         Raises:
             InputError: a model file is broken.
         """
-        files = self._files[gender]
-        missing = [str(path) for path in files.missing() if soft_tissue or path == files.body]
+        missing = [str(path) for path in self.files(gender, soft_tissue=soft_tissue) if not path.is_file()]
         if missing:
-            without = " or pass --no-dmpls" if str(files.body) not in missing else ""
+            body = str(self._files[gender].body)
+            without = " or pass --no-dmpls" if body not in missing else ""
             return Skipped(f"it needs {' and '.join(missing)}: not there. Put the {gender} model there{without}")
-        with self._lock:
+        with self._lock:  # one at a time: a body model takes much memory until it is folded
             if gender not in self._folded:
-                self._folded[gender] = self._load(files)
+                files = self._files[gender]
+                dmpls = files.dmpls if files.dmpls is not None and files.dmpls.is_file() else None
+                self._folded[gender] = fold(load_body_model(files.body, dmpls), self._regressor)
             return self._folded[gender]
 
-    def _load(self, files: BodyModelFiles) -> FoldedBody:
-        dmpls = files.dmpls if files.dmpls is not None and files.dmpls.is_file() else None
-        folded = fold(load_body_model(files.body, dmpls), self._regressor)
-        for path in (files.body, dmpls):
-            if path is not None:
-                self.sha256[path] = sha256(path)
-        return folded
+    def get_ready(self) -> None:
+        """Fold all the bodies there are. A broken one may not be needed, so :meth:`get` is what reports it."""
+        for gender in self._files:
+            with suppress(InputError):
+                self.get(gender, soft_tissue=False)
+
+    def files(self, gender: str, *, soft_tissue: bool) -> list[Path]:
+        """Say which files make the body of a gender."""
+        files = self._files[gender]
+        return [files.body, *([files.dmpls] if soft_tissue and files.dmpls is not None else [])]

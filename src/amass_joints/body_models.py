@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from amass_joints.arrays import ArrayFileError, NpzFile, listed
 from amass_joints.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import gc
 import io
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -197,7 +199,18 @@ def _fail(message: str, exit_code: int = 1) -> NoReturn:
 
 def main() -> None:
     """Run the program."""
+    _start_lightly()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a scheduler may have closed it
             stream.reconfigure(errors="backslashreplace")  # names need not fit the terminal
-    app()
+    try:
+        app()
+    finally:
+        gc.freeze()  # or the end of the process would look through all objects once more
+
+
+def _start_lightly() -> None:
+    """Leave out what would make the start of this process longer, and is of no use in it."""
+    gc.set_threshold(100_000)  # imports make many objects, and no garbage
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the work is shared out among workers
+    sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]  # Numba would import it, if it could

@@ -1,7 +1,8 @@
 """The story of the program: one sequence; one dataset; a whole tree.
 
-A sequence is one job. It reads its file, takes its body, poses the frames that the target frame rate looks at, and
-blends them; no job needs another. A dataset is its sequences, gathered and written. A tree is its datasets.
+A sequence is one job. It takes its body and, block by block, reads its file, poses the frames that the target frame
+rate looks at, and blends them; no job needs another. A dataset is its sequences, written as they come. A tree is its
+datasets.
 """
 
 from __future__ import annotations
@@ -9,35 +10,30 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
-from amass_joints import datasets, executors, kernels
+from amass_joints import executors, kernels
 from amass_joints.bodies import FoldedBodies
 from amass_joints.body_models import find_body_models
+from amass_joints.datasets import DatasetWriter, Positions
 from amass_joints.errors import InputError
-from amass_joints.files import check_target, check_writable, sha256
+from amass_joints.files import check_target, check_writable
+from amass_joints.finding import Dataset, SequenceFile, SkippedSequence, as_globs, find_datasets
 from amass_joints.regressors import load_regressor
 from amass_joints.report import ConvertedSequence, DatasetReport, Listener, Report
 from amass_joints.resample import resample
-from amass_joints.sequences import (
-    FRAME_RATES,
-    Dataset,
-    NotASequence,
-    Sequence,
-    SequenceFile,
-    Skipped,
-    SkippedSequence,
-    as_globs,
-    find_datasets,
-    read_sequence,
-)
+from amass_joints.sequences import FRAME_RATES, NotASequence, OpenSequence, Skipped, use_sequence
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)
@@ -82,71 +78,72 @@ class Converted:
     """Hz, as the file says."""
 
 
-def convert_sequence(path: Path, bodies: FoldedBodies, settings: Settings) -> Converted | Skipped | NotASequence:
-    """Convert one sequence file."""
-    sequence = read_sequence(path, dmpls=settings.dmpls)
-    if not isinstance(sequence, Sequence):
-        return sequence
-    body = bodies.get(sequence.gender, soft_tissue=sequence.dmpls is not None)
+Outcome: TypeAlias = "Converted | Skipped | NotASequence"
+
+
+def convert_sequence(path: Path, bodies: FoldedBodies, settings: Settings) -> Outcome:
+    """Convert one sequence file, block by block: memory is needed for the result alone."""
+    return use_sequence(path, lambda sequence: _convert(sequence, bodies, settings), dmpls=settings.dmpls)
+
+
+def _convert(sequence: OpenSequence, bodies: FoldedBodies, settings: Settings) -> Converted | Skipped:
+    source = sequence.summary
+    body = bodies.get(source.gender, soft_tissue=source.has_dmpls)
     if isinstance(body, Skipped):
         return body
-    resampling = resample(len(sequence.poses), sequence.frame_rate, settings.rate)
+    resampling = resample(source.frames, source.frame_rate, settings.rate)
     if not resampling.num_frames:
         return Skipped(
-            f"too short: {len(sequence.poses)} frames at {sequence.frame_rate:g} Hz give none at {settings.rate:g} Hz"
+            f"too short: {source.frames} frames at {source.frame_rate:g} Hz give none at {settings.rate:g} Hz"
         )
+    shaped = body.with_shape(sequence.read_betas(), settings.dtype)
+    positions = np.empty((resampling.num_frames, len(body.row_sums), 3), settings.dtype)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is skipped below
-        posed = body.with_shape(sequence.betas, settings.dtype).pose(
-            sequence.poses, sequence.trans, sequence.dmpls, looked_at=resampling.looked_at, device=settings.device
-        )
-    if not np.isfinite(posed).all():
+        for block in sequence.read_blocks():
+            executors.end_if_unwanted()
+            blend = resampling.within(block.start, block.stop)
+            posed = shaped.pose(
+                block.poses, block.trans, block.dmpls, looked_at=blend.looked_at, device=settings.device
+            )
+            blend.interpolate(posed, out=positions[blend.frames])
+    if not np.isfinite(positions).all():
         return Skipped("its joints would not be finite: it holds values too large for a human motion")
     return Converted(
-        positions_3d=resampling.interpolate(posed),
-        frame_rate=settings.rate or sequence.frame_rate,
-        gender=sequence.gender,
-        soft_tissue=sequence.dmpls is not None,
-        source_frames=len(sequence.poses),
-        source_frame_rate=sequence.frame_rate,
+        positions_3d=positions,
+        frame_rate=settings.rate or source.frame_rate,
+        gender=source.gender,
+        soft_tissue=source.has_dmpls,
+        source_frames=source.frames,
+        source_frame_rate=source.frame_rate,
     )
 
 
-def convert_dataset(
-    dataset: Dataset, output: Path, bodies: FoldedBodies, settings: Settings, workers: int, listener: Listener
-) -> DatasetReport:
-    """Convert the sequences of a dataset and write their joints to ``output``."""
+def write_dataset(dataset: Dataset, output: Path, outcomes: Iterator[Outcome], listener: Listener) -> DatasetReport:
+    """Write the joints of a dataset's sequences to ``output``, as they come."""
     started = time.monotonic()
-    tree: datasets.PositionsTree = {}
     converted: list[ConvertedSequence] = []
     skipped = list(dataset.skipped)
     passed_over = dataset.passed_over
-
-    def job(file: SequenceFile) -> tuple[SequenceFile, Converted | Skipped | NotASequence]:
-        return file, convert_sequence(file.path, bodies, settings)
-
     listener.dataset_begins(dataset)
-    for file, outcome in executors.run(job, dataset.sequences, workers):
-        match outcome:
-            case Converted():
-                tree.setdefault(file.subject, {})[file.name] = {
-                    "positions_3d": outcome.positions_3d,
-                    "frame_rate": outcome.frame_rate,
-                }
-                converted.append(_record(file, outcome))
-            case Skipped(reason):
-                skipped.append(SkippedSequence(str(file), reason))
-            case NotASequence():
-                passed_over += 1
-        listener.sequence_ends(file, outcome.source_frames if isinstance(outcome, Converted) else 0)
-    if tree:
-        if dataset.left_out and output.exists():
+    with DatasetWriter(output) as writer:
+        for file, outcome in zip(dataset.sequences, outcomes, strict=False):
+            match outcome:
+                case Converted():
+                    positions: Positions = {"positions_3d": outcome.positions_3d, "frame_rate": outcome.frame_rate}
+                    writer.add(file.subject, file.name, positions)
+                    converted.append(_record(file, outcome))
+                case Skipped(reason):
+                    skipped.append(SkippedSequence(str(file), reason))
+                case NotASequence():
+                    passed_over += 1
+            listener.sequence_ends(file, outcome.source_frames if isinstance(outcome, Converted) else 0)
+        if converted and dataset.left_out and output.exists():
             listener.warning(f"{output} is replaced, and lacks {dataset.left_out} sequences that --only leaves out")
-        datasets.save(output, tree)
-    elif output.exists():
+    if not converted and output.exists():
         listener.warning(f"{output} is of an earlier run and stays as it was: nothing could be converted now")
     report = DatasetReport(
         name=dataset.name,
-        output=str(output) if tree else None,
+        output=str(output) if converted else None,
         converted=tuple(converted),
         skipped=tuple(skipped),
         passed_over=passed_over,
@@ -201,14 +198,30 @@ def convert_tree(
     for _, output in found:
         check_target(output)
     listener.begins([dataset for dataset, _ in found])
+    there_already = {dataset.name for dataset, output in found if skip_existing and output.exists()}
+    to_convert = [file for dataset, _ in found if dataset.name not in there_already for file in dataset.sequences]
+
+    def job(file: SequenceFile) -> Outcome:
+        try:
+            return convert_sequence(file.path, bodies, settings)
+        except MemoryError as error:
+            raise InputError(
+                f"{file.path}: there was not enough memory to convert it. Use fewer --workers, or a machine with more."
+            ) from error
+
     reports = []
-    # A worker is a thread of its own; a BLAS that makes more of them only gets in the way.
+    processes = executors.CAN_FORK and settings.device == "cpu"  # what a GPU was set up for does not survive a fork
+    # Every worker does its own matrix products; a BLAS that shares them out only gets in the way.
     with threadpool_limits(1, user_api="blas"):
-        for dataset, output in found:
-            if skip_existing and output.exists():
-                reports.append(_left_alone(dataset, output, listener))
-            else:
-                reports.append(convert_dataset(dataset, output, bodies, settings, workers, listener))
+        with ThreadPoolExecutor(1) as meanwhile:
+            meanwhile.submit(bodies.get_ready)
+            kernels.warm_up(settings.device, settings.dtype)
+        with closing(executors.run(job, to_convert, workers, processes=processes)) as outcomes:
+            for dataset, output in found:
+                if dataset.name in there_already:
+                    reports.append(_left_alone(dataset, output, listener))
+                else:
+                    reports.append(write_dataset(dataset, output, outcomes, listener))
     return Report(
         options={
             "amass_dir": os.path.abspath(amass_dir),
@@ -220,10 +233,7 @@ def convert_tree(
             "workers": workers,
             **asdict(settings),
         },
-        inputs={
-            os.path.abspath(path): digest
-            for path, digest in {Path(joint_regressor): sha256(Path(joint_regressor)), **bodies.sha256}.items()
-        },
+        inputs=(Path(os.path.abspath(joint_regressor)), *_body_files(bodies, reports)),
         datasets=tuple(reports),
         seconds=time.monotonic() - started,
     )
@@ -262,6 +272,12 @@ def _with_usable_device(settings: Settings, listener: Listener) -> Settings:
         return settings
     listener.warning(f"{problem}: converting on the CPU instead, which gives the same joints up to rounding.")
     return replace(settings, device="cpu")
+
+
+def _body_files(bodies: FoldedBodies, reports: list[DatasetReport]) -> list[Path]:
+    bodies_used = {(one.gender, one.soft_tissue) for report in reports for one in report.converted}
+    paths = {path for gender, soft_tissue in bodies_used for path in bodies.files(gender, soft_tissue=soft_tissue)}
+    return sorted(Path(os.path.abspath(path)) for path in paths)
 
 
 def _left_alone(dataset: Dataset, output: Path, listener: Listener) -> DatasetReport:

@@ -13,16 +13,23 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import zipfile
+from contextlib import ExitStack
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypedDict
 
 import numpy as np
-from jaxtyping import Float
 from numpy.lib import format as npy_format
 
+from amass_joints.deflate import DeflatedMember
 from amass_joints.errors import InputError
 from amass_joints.files import written_whole
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class Positions(TypedDict):
@@ -46,18 +53,89 @@ def save(path: Path, tree: PositionsTree) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    as_array = np.empty((), object)
-    as_array[()] = tree
-    with (
-        written_whole(path) as stream,
-        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive,
-        # The member has no time of its own (ZipInfo's default is 1980), so that the same joints give the same bytes.
-        archive.open(zipfile.ZipInfo(_MEMBER), "w", force_zip64=True) as member,
-    ):
-        npy_format.write_array_header_1_0(member, {"descr": "|O", "fortran_order": False, "shape": ()})
-        pickler = _Pickler(member, protocol=4)
-        pickler.fast = True  # no memo, which would keep a copy of every array until the end
-        pickler.dump(as_array)
+    with DatasetWriter(path) as writer:
+        for subject, sequences in tree.items():
+            for name, positions in sequences.items():
+                writer.add(subject, name, positions)
+
+
+class DatasetWriter:
+    """Writes one dataset, sequence by sequence, and holds none of them.
+
+    The file appears under its name when the ``with`` statement ends, if there was a sequence, and no error.
+
+    What it writes is the pickle of a zero-dimensional array of one dict, put together from its opcodes: a pickler
+    would need the whole dict. Arrays are pickled by NumPy's public names alone: NumPy's own way names its private
+    module, which NumPy 2 moved, so what NumPy 2 pickles, older ones cannot load.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open = ExitStack()
+        self._member: DeflatedMember | None = None
+        self._subject: str | None = None
+
+    def __enter__(self) -> DatasetWriter:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._member is not None and exception[0] is None:
+            # Ends the last subject's dict, the dict of subjects, the list that holds it, and the array's state.
+            self._member.write(pickle.SETITEMS * 2 + pickle.APPEND + pickle.TUPLE + pickle.BUILD + pickle.STOP)
+            with self._open:
+                self._member.close()
+        else:
+            self._open.__exit__(*exception)
+
+    def add(self, subject: str, name: str, positions: Positions) -> None:
+        """Write a sequence. Those of a subject follow each other.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        if self._member is None:
+            self._member = self._begin()
+        if subject != self._subject:
+            ends_the_one_before = b"" if self._subject is None else pickle.SETITEMS
+            self._member.write(ends_the_one_before + _opcodes(subject) + pickle.EMPTY_DICT + pickle.MARK)
+            self._subject = subject
+        array = np.ascontiguousarray(positions["positions_3d"])
+        self._member.write(
+            _opcodes(name)
+            + pickle.EMPTY_DICT
+            + pickle.MARK
+            + _opcodes("positions_3d")
+            + _array_begins(array)
+            + pickle.BINBYTES8
+            + struct.pack("<Q", array.nbytes)
+        )
+        self._member.write(array.reshape(-1).view(np.uint8).data)
+        frame_rate = _opcodes("frame_rate") + _opcodes(float(positions["frame_rate"]))
+        self._member.write(pickle.TUPLE + pickle.BUILD + frame_rate + pickle.SETITEMS)
+
+    def _begin(self) -> DeflatedMember:
+        member = DeflatedMember(self._open.enter_context(written_whole(self._path)), _MEMBER)
+        header = BytesIO()
+        npy_format.write_array_header_1_0(header, {"descr": "|O", "fortran_order": False, "shape": ()})
+        member.write(header.getvalue())
+        member.write(pickle.PROTO + b"\4" + _array_begins(np.empty((), object)) + pickle.EMPTY_LIST)
+        member.write(pickle.EMPTY_DICT + pickle.MARK)
+        return member
+
+
+def _array_begins(array: np.ndarray) -> bytes:
+    """Give the opcodes that make an empty array, and begin the tuple of its state, which ends with its data.
+
+    (The state: see the source of ``ndarray.__setstate__``; version, shape, dtype, whether in Fortran's order, data.)
+    """
+    state = _opcodes(1) + _opcodes(array.shape) + _opcodes(array.dtype) + _opcodes(False)
+    return _opcodes(np.ndarray) + _opcodes(((0,), "b")) + pickle.REDUCE + pickle.MARK + state
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _opcodes(value: Any) -> bytes:
+    """Give the opcodes that put a value on the unpickler's stack: its pickle, without what begins and ends one."""
+    return pickle.dumps(value, protocol=3)[2:-1]
 
 
 def load(path: str | os.PathLike[str]) -> PositionsTree:
@@ -88,18 +166,6 @@ def _checked(tree: Any) -> PositionsTree:
                 raise TypeError("positions_3d is not an array of numbers")
             sequence["frame_rate"] = float(sequence["frame_rate"])
     return tree
-
-
-class _Pickler(pickle.Pickler):
-    """Pickles arrays by public names alone.
-
-    NumPy's own way names its private module, which NumPy 2 moved: what NumPy 2 pickles, older ones cannot load.
-    """
-
-    def reducer_override(self, thing: Any) -> Any:
-        if type(thing) is not np.ndarray:
-            return NotImplemented
-        return np.ndarray, ((0,), "b"), thing.__reduce__()[2]
 
 
 _REBUILDERS: tuple[Any, ...] = (np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0])

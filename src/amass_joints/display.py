@@ -1,18 +1,16 @@
-"""What people see: a progress bar and a table in a terminal, plain lines anywhere else."""
+"""What people see: a progress bar and a table in a terminal, plain lines anywhere else.
+
+Rich is imported where it is used: plain lines, and the start of the program, do without.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
-
+from amass_joints.finding import SkippedSequence
 from amass_joints.report import DatasetReport, Listener, Report
 from amass_joints.scan import DatasetScan, total
-from amass_joints.sequences import Dataset, SequenceFile, SkippedSequence
 
 SHOWN_SKIPS = 20
 
@@ -25,8 +23,12 @@ def printable(text: str) -> str:
 def listener(quiet: bool) -> Listener:
     """Choose how a run is shown."""
     if quiet:
-        return _Quiet()
-    return _Bar() if _in_a_terminal() else _Lines()
+        return Quiet()
+    if not _in_a_terminal():
+        return Lines()
+    from amass_joints.progress import Bar
+
+    return Bar()
 
 
 def show(report: Report) -> None:
@@ -85,56 +87,25 @@ def say(text: str, *, error: bool = False) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-class _Quiet(Listener):
+class Quiet(Listener):
     """Says only what must be known."""
 
     def warning(self, message: str) -> None:
         say(f"Warning: {message}", error=True)
 
 
-class _Lines(_Quiet):
+class Lines(Quiet):
     """A line per dataset."""
 
     def dataset_ends(self, report: DatasetReport) -> None:
         say(_line(report))
 
 
-class _FramesPerSecond(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        frames = task.fields["frames"]
-        speed = f"{frames / task.elapsed:,.0f} frames/s" if task.elapsed else ""
-        return Text(f"{frames:,} frames  {speed}")
-
-
-class _Bar(_Quiet):
-    """A progress bar; how far the run is, is measured in bytes of the files, which are known beforehand."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            _FramesPerSecond(),
-            TimeRemainingColumn(),
-            transient=True,
-        )
-
-    def begins(self, datasets: list[Dataset]) -> None:
-        num_bytes = sum(file.num_bytes for dataset in datasets for file in dataset.sequences)
-        self._task = self._progress.add_task("", total=num_bytes, frames=0)
-        self._progress.start()
-
-    def dataset_begins(self, dataset: Dataset) -> None:
-        self._progress.update(self._task, description=printable(dataset.name))
-
-    def sequence_ends(self, file: SequenceFile, source_frames: int) -> None:
-        frames = self._progress.tasks[0].fields["frames"] + source_frames
-        self._progress.update(self._task, advance=file.num_bytes, frames=frames)
-
-    def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
-
-
 def _show_table(title: str, columns: tuple[str, ...], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     name, *others = columns
     table = Table(title=title)
     table.add_column(name, overflow="fold")

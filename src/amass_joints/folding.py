@@ -24,15 +24,18 @@ are taken once, before any frame is seen. Nothing is approximated. The row sum s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 from numpy.typing import DTypeLike
 
 from amass_joints import kernels
 from amass_joints.body_models import BodyModel
 from amass_joints.errors import InputError
 from amass_joints.regressors import JointRegressor
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,8 @@ class FoldedBody:
             raise InputError(f"betas: their shape is {betas.shape}, expected (betas,).")
         return ShapedBody(
             folded=self,
-            pair_matrix=_fix_shape(self.pair_vectors, self.num_betas, betas).astype(dtype),
-            step_matrix=_fix_shape(self.steps, self.num_betas, betas).astype(dtype),
+            pair_matrix=_fix_shape(self.pair_vectors, self.num_betas, betas, dtype),
+            step_matrix=_fix_shape(self.steps, self.num_betas, betas, dtype),
         )
 
 
@@ -232,16 +235,18 @@ def _fold_vertices(
 
 
 def _fix_shape(
-    linear: Float[np.ndarray, "rows 3 columns"], num_betas: int, betas: Float[np.ndarray, " betas"]
+    linear: Float[np.ndarray, "rows 3 columns"], num_betas: int, betas: Float[np.ndarray, " betas"], dtype: DTypeLike
 ) -> Float[np.ndarray, "rows_of_axes rest"]:
     """Fix the betas of what is linear in (1, betas, ...): a matrix on (1, ...), rows (axis, row).
 
     So a component of all rows is contiguous, as the kernels want it.
     """
     used = min(num_betas, len(betas))
-    constant = linear[:, :, 0] + linear[:, :, 1 : 1 + used] @ betas[:used]
-    fixed = np.concatenate([constant[:, :, None], linear[:, :, 1 + num_betas :]], axis=2)
-    return fixed.transpose(1, 0, 2).reshape(3 * len(linear), fixed.shape[2])
+    fixed = np.empty((3, len(linear), linear.shape[2] - num_betas), dtype)
+    by_axis = linear.transpose(1, 0, 2)
+    fixed[:, :, 0] = by_axis[:, :, 0] + by_axis[:, :, 1 : 1 + used] @ betas[:used]
+    fixed[:, :, 1:] = by_axis[:, :, 1 + num_betas :]
+    return fixed.reshape(3 * len(linear), -1)
 
 
 def _with_ancestors(

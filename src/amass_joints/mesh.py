@@ -7,11 +7,15 @@ Nothing here is fast, and nothing here should be made so.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from jaxtyping import Float
 
 from amass_joints.body_models import BodyModel
 from amass_joints.regressors import JointRegressor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 def pose_mesh(

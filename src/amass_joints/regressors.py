@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 
 from amass_joints.arrays import ArrayFileError, NpzFile, float64, listed, read_npy
 from amass_joints.body_models import NUM_VERTICES
 from amass_joints.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from amass_joints.files import written_whole
-from amass_joints.sequences import Dataset, SequenceFile, SkippedSequence
+from amass_joints.files import sha256, written_whole
+from amass_joints.finding import Dataset, SequenceFile, SkippedSequence
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Report:
 
     options: Mapping[str, Any]
     """The arguments of the run."""
-    inputs: Mapping[str, str]
-    """SHA-256 of the joint regressor and of each body model file that was used, by path."""
+    inputs: tuple[Path, ...]
+    """The joint regressor, and each body model file that was used."""
     datasets: tuple[DatasetReport, ...]
     seconds: float
     versions: Mapping[str, str] = field(default_factory=lambda: _versions())
@@ -94,7 +94,7 @@ class Report:
         )
 
     def save(self, path: Path) -> None:
-        """Write the report as JSON.
+        """Write the report as JSON, with the fingerprints of the inputs.
 
         Raises:
             InputError: it cannot be written.
@@ -107,7 +107,7 @@ class Report:
         return {
             "versions": dict(self.versions),
             "options": dict(self.options),
-            "sha256": dict(self.inputs),
+            "sha256": {str(path): sha256(path) for path in self.inputs},
             "total": _numbers(total),
             "datasets": [_numbers(dataset) | asdict(dataset) for dataset in self.datasets],
         }

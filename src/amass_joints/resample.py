@@ -9,17 +9,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 
 @dataclass(frozen=True)
-class Resampling:
-    """How the output frames come from the source frames."""
+class Blend:
+    """How output frames come from a stretch of source frames."""
 
+    frames: slice
+    """Which output frames."""
     looked_at: Int[np.ndarray, " looked_at"]
-    """The source frames that some output frame needs, ascending: no others need be posed."""
+    """The source frames that some output frame needs, ascending, counted from the start of the stretch."""
     before: Int[np.ndarray, " frames"]
     """For each output frame, where in ``looked_at`` its source frame before it (or at it) is."""
     after: Int[np.ndarray, " frames"]
@@ -27,17 +33,54 @@ class Resampling:
     weight: Float[np.ndarray, " frames"]
     """The weight of ``after``, in [0, 1); that of ``before`` is 1 minus it."""
 
-    @property
-    def num_frames(self) -> int:
-        """How many frames come out."""
-        return len(self.before)
-
-    def interpolate(self, positions: Float[np.ndarray, "looked_at joints 3"]) -> Float[np.ndarray, "frames joints 3"]:
+    def interpolate(
+        self, positions: Float[np.ndarray, "looked_at joints 3"], out: Float[np.ndarray, "frames joints 3"]
+    ) -> None:
         """Blend positions at the frames looked at into positions at the output frames, in their own dtype."""
-        if not self.weight.any():
-            return positions[self.before]
-        weight = self.weight.astype(positions.dtype)[:, None, None]
-        return positions[self.before] * (1 - weight) + positions[self.after] * weight
+        positions.take(self.before, axis=0, out=out, mode="clip")  # with bounds checked, take makes a copy first
+        if self.weight.any():
+            weight = self.weight.astype(positions.dtype)[:, None, None]
+            after = positions[self.after]
+            after *= weight
+            out *= 1 - weight
+            out += after
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """The frames of a sequence at another frame rate."""
+
+    num_frames: int
+    """How many come out."""
+    step: Fraction
+    """Source frames from one output frame to the next."""
+
+    def within(self, start: int, stop: int) -> Blend:
+        """Plan the output frames that lie at a source frame from ``start`` on and before ``stop``.
+
+        The last of them may lie between the source frames ``stop - 1`` and ``stop``: the stretch from ``start`` to
+        ``stop`` inclusive has all they need.
+        """
+        numerator, denominator = self.step.numerator, self.step.denominator
+        first, end = (min(-(-source * denominator // numerator), self.num_frames) for source in (start, stop))
+        # Output frame j is at source frame j * numerator / denominator. Where that does not fit 64 bits, Python's
+        # integers do it.
+        offset = first * numerator - start * denominator
+        fits = max(offset + (end - first) * numerator, denominator) < 2**63
+        scaled = offset + np.arange(end - first).astype(np.int64 if fits else object) * numerator
+        floor = scaled // denominator
+        weight = ((scaled - floor * denominator) / denominator).astype(np.float64)
+        floor = floor.astype(np.int64)
+        ceil = floor + (weight > 0)
+        needed = np.zeros(stop - start + 1, bool)
+        needed[floor] = needed[ceil] = True
+        place = np.cumsum(needed) - 1
+        return Blend(slice(first, end), np.flatnonzero(needed), place[floor], place[ceil], weight)
+
+
+@lru_cache(maxsize=64)  # exact fractions of floats take their time, and a tree has few frame rates
+def _step(source: float, target: float) -> Fraction:
+    return Fraction(source) / Fraction(target)
 
 
 def resample(num_frames: int, source: float, target: float | None) -> Resampling:
@@ -47,15 +90,6 @@ def resample(num_frames: int, source: float, target: float | None) -> Resampling
     sequence lasts, and none beyond its last frame. The known converter of Uplift and Upsample (Einfalt et al., WACV
     2023) evaluates the same in floating point, and so loses the last frame of some sequences.
     """
-    step = Fraction(1) if target is None else Fraction(source) / Fraction(target)
+    step = Fraction(1) if target is None else _step(source, target)
     count = 0 if num_frames == 0 else min(int(num_frames / step), int((num_frames - 1) / step) + 1)
-    # Output frame j is at source frame j * numerator / denominator. Where that does not fit 64 bits, Python's
-    # integers do it.
-    fits = max(count * step.numerator, step.denominator) < 2**63
-    scaled = np.arange(count).astype(np.int64 if fits else object) * step.numerator
-    floor = scaled // step.denominator
-    weight = ((scaled - floor * step.denominator) / step.denominator).astype(np.float64)
-    floor = floor.astype(np.int64)
-    ceil = floor + (weight > 0)
-    looked_at = np.union1d(floor, ceil)
-    return Resampling(looked_at, np.searchsorted(looked_at, floor), np.searchsorted(looked_at, ceil), weight)
+    return Resampling(count, step)

@@ -9,16 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from amass_joints import executors
-from amass_joints.sequences import (
-    Dataset,
-    SequenceFile,
-    SequenceSummary,
-    Skipped,
-    SkippedSequence,
-    as_globs,
-    find_datasets,
-    summarise_sequence,
-)
+from amass_joints.finding import Dataset, SequenceFile, SkippedSequence, as_globs, find_datasets
+from amass_joints.sequences import SequenceSummary, Skipped, summarise_sequence
 
 
 @dataclass
@@ -72,7 +64,7 @@ def _scan(dataset: Dataset) -> DatasetScan:
         return file, summarise_sequence(file.path)
 
     scan = DatasetScan(dataset.name, skipped=list(dataset.skipped), passed_over=dataset.passed_over)
-    for file, outcome in executors.run(job, dataset.sequences, executors.cores_at_hand()):
+    for file, outcome in executors.run(job, dataset.sequences, executors.cores_at_hand(), processes=False):
         match outcome:
             case SequenceSummary():
                 scan.sequences += 1

@@ -1,12 +1,4 @@
-"""AMASS sequences: finding them in a tree, reading one, checking it.
-
-What lies in a tree (see https://amass.is.tue.mpg.de)::
-
-    AMASS_DIR/DATASET/SUBJECT/SEQUENCE_poses.npz
-    AMASS_DIR/DATASET/ANY_INNER_DIRECTORY/SUBJECT/SEQUENCE_poses.npz
-
-The directory that a sequence file lies in is its subject; what stands between that and the dataset is only how
-the archive was packed. ``shape.npz``, ``*_stagei.npz`` and whatever else is no sequence is passed over.
+"""AMASS sequences: reading one, whole or block by block, and checking it.
 
 A sequence file is never trusted: nothing in it is unpickled, and what is wrong with it is a :class:`Skipped`, not
 an exception.
@@ -16,22 +8,24 @@ from __future__ import annotations
 
 import math
 import os
-import stat
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from jaxtyping import Float
 
-from amass_joints.arrays import ArrayFileError, NpzFile
+from amass_joints.arrays import ArrayFileError, ArrayReader, NpzFile
 from amass_joints.body_models import GENDERS, NUM_JOINTS
-from amass_joints.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 FRAME_RATES = (1.0, 10_000.0)
 """Hz; a rate outside is a mistake. (AMASS has 59 to 250.)"""
+
+FRAMES_AT_A_TIME = 2048
+"""How many frames of a long sequence are held at a time: most sequences come in one block, of 2.7 MB at most."""
 
 
 @dataclass(frozen=True)
@@ -43,47 +37,8 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class SkippedSequence:
-    """A sequence of a tree that cannot be converted, by name."""
-
-    name: str
-    """``dataset/subject/sequence``, or the directory that cannot be read."""
-    reason: str
-
-
-@dataclass(frozen=True)
 class NotASequence:
     """A file that is nothing we are after: it holds neither ``poses`` nor ``trans``."""
-
-
-@dataclass(frozen=True)
-class SequenceFile:
-    """Where a sequence is: dataset, subject and name, and the file."""
-
-    dataset: str
-    subject: str
-    name: str
-    path: Path
-    num_bytes: int
-
-    def __str__(self) -> str:
-        """Give ``dataset/subject/name``, which ``--only`` is matched against."""
-        return f"{self.dataset}/{self.subject}/{self.name}"
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """What one dataset directory holds."""
-
-    name: str
-    sequences: tuple[SequenceFile, ...]
-    """In the order of subject and name."""
-    skipped: tuple[SkippedSequence, ...] = ()
-    """Files and directories that cannot even be looked at."""
-    passed_over: int = 0
-    """How many files are no sequences by their names."""
-    left_out: int = 0
-    """How many sequences were not asked for."""
 
 
 @dataclass(frozen=True)
@@ -116,148 +71,54 @@ class Sequence:
     """Hz."""
 
 
-# ---------------------------------------------------------------------------------------------- finding
+@dataclass(frozen=True)
+class FrameBlock:
+    """Frames of a sequence, all finite: from ``start`` to before ``stop``, and the one at ``stop`` where there is one.
 
-
-def as_globs(only: str | Iterable[str]) -> tuple[str, ...]:
-    """Make one glob, or any number of them, a tuple."""
-    return (only,) if isinstance(only, str) else tuple(only)
-
-
-def find_datasets(amass_dir: Path, only: tuple[str, ...] = ()) -> list[Dataset]:
-    """List the datasets below ``amass_dir`` and their sequence files, in the order of their names.
-
-    Args:
-        amass_dir: the directory of the datasets; links are followed.
-        only: globs on ``dataset/subject/sequence``; a sequence that matches none is left out. A glob may also name a
-            whole dataset or subject. None given: everything.
-
-    Raises:
-        InputError: there is no such directory, or not one sequence in it.
+    So whatever lies between two frames lies in one block.
     """
-    if not amass_dir.is_dir():
-        raise InputError(f"{amass_dir}: not a directory. Pass the directory that holds the AMASS datasets.")
-    try:
-        entries = _entries(amass_dir)
-    except OSError as error:
-        raise InputError(f"{amass_dir}: the directory cannot be read: {error.strerror}.") from error
-    everything = [_look_into(Path(entry.path)) for entry in entries if os.path.isdir(entry.path)]
-    if not any(dataset.sequences for dataset in everything):
-        misplaced = any(dataset.skipped for dataset in everything)
-        raise InputError(
-            f"{amass_dir}: no AMASS sequences in the {len(everything)} directories below it: expected "
-            f"{amass_dir / 'DATASET' / 'SUBJECT' / 'SEQUENCE_poses.npz'}. "
-            + (f"If this is one dataset, pass {amass_dir.parent}." if misplaced else "Pass the directory above it.")
-        )
-    if not only:
-        return everything
-    chosen = [chosen for dataset in everything if (chosen := _restrict(dataset, only))]
-    if not chosen:
-        example = next(dataset.sequences[0] for dataset in everything if dataset.sequences)
-        raise InputError(
-            f"--only {' '.join(only)}: no sequence of {amass_dir} matches; sequences are named like '{example}'."
-        )
-    return chosen
+
+    start: int
+    stop: int
+    poses: Float[np.ndarray, "frames pose_values"]
+    trans: Float[np.ndarray, "frames 3"]
+    dmpls: Float[np.ndarray, "frames dmpls"] | None
 
 
-def _restrict(dataset: Dataset, only: Iterable[str]) -> Dataset | None:
-    patterns = [pattern for glob in only for pattern in (glob, f"{glob.rstrip('/')}/*")]
+class OpenSequence:
+    """A motion in an open file: what it says of itself, and its frames, to be read."""
 
-    def wanted(name: str) -> bool:
-        return any(fnmatchcase(candidate, pattern) for candidate in (name, f"{name}/") for pattern in patterns)
+    def __init__(self, npz: NpzFile, *, dmpls: bool) -> None:
+        """Check all that headers and the small arrays can tell, before memory is taken for the large ones."""
+        names = ("poses", "trans", "dmpls") if dmpls and "dmpls" in npz.names else ("poses", "trans")
+        self._frames = {name: npz.open(name) for name in names}
+        frames = _num_frames(self._frames)
+        self._betas = npz.open("betas")
+        self._betas.check_real()
+        shape = self._betas.header.shape
+        if not shape or math.prod(shape) != shape[-1]:
+            raise _Unusable(f"array 'betas': its shape is {shape}, expected (16,)")
+        self.summary = SequenceSummary(frames, _frame_rate(npz), _gender(npz), "dmpls" in names)
 
-    sequences = tuple(file for file in dataset.sequences if wanted(str(file)))
-    skipped = tuple(one for one in dataset.skipped if wanted(one.name))
-    if not sequences and not skipped:
-        return None
-    return replace(dataset, sequences=sequences, skipped=skipped, left_out=len(dataset.sequences) - len(sequences))
+    def read_betas(self) -> Float[np.ndarray, " betas"]:
+        """Read the shape coefficients."""
+        betas = self._betas.read_float64().reshape(-1)
+        _check_finite("betas", betas)
+        return betas
 
-
-@dataclass
-class _Walk:
-    """What a walk through one dataset's directories has found so far."""
-
-    files: list[SequenceFile] = field(default_factory=list)
-    skipped: list[SkippedSequence] = field(default_factory=list)
-    passed_over: int = 0
-
-
-def _look_into(directory: Path) -> Dataset:
-    walk = _look_through(directory)
-    walk.files.sort(key=lambda file: (file.subject, file.name, str(file.path)))
-    sequences: list[SequenceFile] = []
-    for file in walk.files:
-        if sequences and str(sequences[-1]) == str(file):
-            taken = f"{file.path} has the same subject and name as {sequences[-1].path}, which is taken"
-            walk.skipped.append(SkippedSequence(str(file), taken))
-        else:
-            sequences.append(file)
-    return Dataset(directory.name, tuple(sequences), tuple(walk.skipped), walk.passed_over)
-
-
-def _look_through(dataset: Path) -> _Walk:
-    walk = _Walk()
-
-    def skip(path: Path, reason: str) -> None:
-        name = str(path.relative_to(dataset.parent))
-        walk.skipped.append(SkippedSequence(name[:-4] if name.lower().endswith(".npz") else name, reason))
-
-    # Directories still to be listed, each with those above it: a link to one of these would lead round for ever.
-    waiting = [(dataset, frozenset({_identity(dataset.stat())}))]
-    while waiting:
-        directory, above = waiting.pop()
-        try:
-            entries = _entries(directory)
-        except OSError as error:
-            skip(directory, f"the directory cannot be read: {error.strerror}")
-            continue
-        for entry in entries:
-            path = Path(entry.path)
-            candidate = _named_like_a_sequence(entry.name)
-            try:
-                status = entry.stat()
-            except OSError as error:
-                if candidate:
-                    skip(path, f"cannot be read: {error.strerror}")
-                continue
-            if stat.S_ISDIR(status.st_mode):
-                if _identity(status) not in above:
-                    waiting.append((path, above | {_identity(status)}))
-            elif not candidate or (directory == dataset and not _has_poses(path)):
-                walk.passed_over += 1
-            elif directory == dataset:
-                skip(path, "it lies in the dataset's own directory, expected DATASET/SUBJECT/SEQUENCE_poses.npz")
-            elif not stat.S_ISREG(status.st_mode):
-                skip(path, "it is not a regular file")
-            else:
-                walk.files.append(SequenceFile(dataset.name, directory.name, path.stem, path, status.st_size))
-    walk.skipped.sort(key=lambda one: one.name)
-    return walk
-
-
-def _entries(directory: Path) -> list[os.DirEntry[str]]:
-    """List a directory, hidden entries left out, in the order of names."""
-    with os.scandir(directory) as scan:
-        return sorted((entry for entry in scan if not entry.name.startswith(".")), key=lambda entry: entry.name)
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
-
-
-def _named_like_a_sequence(name: str) -> bool:
-    name = name.lower()
-    return name.endswith(".npz") and name != "shape.npz" and not name.endswith("_stagei.npz")
-
-
-def _has_poses(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    try:
-        with NpzFile(path) as npz:
-            return "poses" in npz.names
-    except ArrayFileError:
-        return False
+    def read_blocks(self, frames_at_a_time: int = FRAMES_AT_A_TIME) -> Iterator[FrameBlock]:
+        """Read the frames, once."""
+        frames = self.summary.frames
+        read = 0
+        for start in range(0, frames, frames_at_a_time):
+            stop = min(start + frames_at_a_time, frames)
+            end = min(stop + 1, frames)
+            again = read - start  # 1 where a block went before, whose last frame is the first of this one
+            arrays = {name: reader.read_rows(end - read, again) for name, reader in self._frames.items()}
+            for name, array in arrays.items():
+                _check_finite(name, array[again:], read)
+            read = end
+            yield FrameBlock(start, stop, arrays["poses"], arrays["trans"], arrays.get("dmpls"))
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -273,23 +134,30 @@ def read_sequence(path: str | os.PathLike[str], *, dmpls: bool = True) -> Sequen
     Returns:
         The sequence; or why there is none; or that the file is not meant to be one.
     """
-    return _read(path, lambda npz: _sequence(npz, dmpls))
+    return use_sequence(path, _whole, dmpls=dmpls)
 
 
 def summarise_sequence(path: str | os.PathLike[str]) -> SequenceSummary | Skipped | NotASequence:
     """Check one SMPL+H sequence file by the headers of its arrays, which is quick, and say what is in it."""
-    return _read(path, lambda npz: _summary(npz, dmpls=True))
+    return use_sequence(path, lambda sequence: sequence.summary)
 
 
-_Content = TypeVar("_Content")
+_Result = TypeVar("_Result")
 
 
-def _read(path: str | os.PathLike[str], reader: Callable[[NpzFile], _Content]) -> _Content | Skipped | NotASequence:
+def use_sequence(
+    path: str | os.PathLike[str], use: Callable[[OpenSequence], _Result], *, dmpls: bool = True
+) -> _Result | Skipped | NotASequence:
+    """Open one SMPL+H sequence file, and give what ``use`` makes of it.
+
+    Whatever turns out to be wrong with the file, while it is opened or while ``use`` reads it, ends that and is the
+    result.
+    """
     try:
         with NpzFile(Path(path)) as npz:
             if "poses" not in npz.names and "trans" not in npz.names:
                 return NotASequence()
-            return reader(npz)
+            return use(OpenSequence(npz, dmpls=dmpls))
     except (ArrayFileError, _Unusable) as error:
         return Skipped(str(error))
 
@@ -298,63 +166,50 @@ class _Unusable(Exception):
     """The file is whole, but what it says cannot be converted."""
 
 
-def _sequence(npz: NpzFile, dmpls: bool) -> Sequence:
-    summary = _summary(npz, dmpls)
-    return Sequence(
-        poses=_finite(npz, "poses"),
-        trans=_finite(npz, "trans"),
-        betas=_finite(npz, "betas").reshape(-1),
-        dmpls=_finite(npz, "dmpls") if summary.has_dmpls else None,
-        gender=summary.gender,
-        frame_rate=summary.frame_rate,
-    )
+def _whole(sequence: OpenSequence) -> Sequence:
+    summary = sequence.summary
+    betas = sequence.read_betas()
+    (block,) = sequence.read_blocks(summary.frames)
+    return Sequence(block.poses, block.trans, betas, block.dmpls, summary.gender, summary.frame_rate)
 
 
-def _summary(npz: NpzFile, dmpls: bool) -> SequenceSummary:
-    """Check all that headers and the small arrays can tell, before memory is taken for the large ones."""
-    frames, values = _shape(npz, "poses", ("frames", 3 * NUM_JOINTS))
+def _num_frames(arrays: dict[str, ArrayReader]) -> int:
+    """Check the shapes of the arrays that have a row for each frame."""
+    expected = {"poses": 3 * NUM_JOINTS, "trans": 3, "dmpls": 8}
+    for name, reader in arrays.items():
+        reader.check_real()
+        shape = reader.header.shape
+        if len(shape) != 2:
+            raise _Unusable(f"array '{name}': its shape is {shape}, expected (frames, {expected[name]})")
+    shapes = {name: reader.header.shape for name, reader in arrays.items()}
+    frames, values = shapes["poses"]
     if values != 3 * NUM_JOINTS:
         known = {165: "an SMPL-X sequence", 72: "an SMPL sequence"}.get(values, "not SMPL+H")
         raise _Unusable(f"{known}: {values} pose values a frame, expected {3 * NUM_JOINTS} (SMPL+H)")
-    has_dmpls = dmpls and "dmpls" in npz.names
-    others = {"trans": _shape(npz, "trans", ("frames", 3))}
-    if has_dmpls:
-        others["dmpls"] = _shape(npz, "dmpls", ("frames", 8))
-    if others["trans"][1] != 3:
-        raise _Unusable(f"array 'trans': {others['trans'][1]} values a frame, expected 3")
-    for name, shape in others.items():
+    if shapes["trans"][1] != 3:
+        raise _Unusable(f"array 'trans': {shapes['trans'][1]} values a frame, expected 3")
+    for name, shape in shapes.items():
         if shape[0] != frames:
             raise _Unusable(f"'poses' has {frames} frames, '{name}' has {shape[0]}")
     if not frames:
         raise _Unusable("it has no frames")
-    betas = npz.real_header("betas").shape
-    if not betas or math.prod(betas) != betas[-1]:
-        raise _Unusable(f"array 'betas': its shape is {betas}, expected (16,)")
-    return SequenceSummary(frames, _frame_rate(npz), _gender(npz), has_dmpls)
+    return frames
 
 
-def _shape(npz: NpzFile, name: str, expected: tuple[str, int]) -> tuple[int, ...]:
-    shape = npz.real_header(name).shape
-    if len(shape) != 2:
-        raise _Unusable(f"array '{name}': its shape is {shape}, expected ({expected[0]}, {expected[1]})")
-    return shape
-
-
-def _finite(npz: NpzFile, name: str) -> Float[np.ndarray, "..."]:
-    array = npz.read_float64(name)
+def _check_finite(name: str, array: Float[np.ndarray, "..."], first_frame: int | None = None) -> None:
     finite = np.isfinite(array)
     if not finite.all():
-        where = f", first in frame {int(np.argwhere(~finite)[0, 0])}" if array.ndim == 2 else ""
-        raise _Unusable(f"array '{name}': {np.count_nonzero(~finite)} values are not finite{where}")
-    return array
+        where = "" if first_frame is None else f", first in frame {first_frame + int(np.argwhere(~finite)[0, 0])}"
+        raise _Unusable(f"array '{name}': it has values that are not finite{where}")
 
 
 def _gender(npz: NpzFile) -> str:
     """Read the gender: text, bytes, or the text that Python makes of bytes, ``b'female'``."""
-    array = npz.read("gender")
-    if array.size != 1 or array.dtype.kind not in "US":
-        raise _Unusable(f"array 'gender': found {array.dtype} of shape {array.shape}, expected one text")
-    value = array.reshape(-1)[0]
+    reader = npz.open("gender")
+    dtype, shape = reader.header.dtype, reader.header.shape
+    if math.prod(shape) != 1 or dtype.kind not in "US":
+        raise _Unusable(f"array 'gender': found {dtype} of shape {shape}, expected one text")
+    value = reader.read().reshape(-1)[0]
     text = value.decode("latin1") if isinstance(value, bytes) else str(value)
     gender = text.strip().lower()
     if gender[:2] in ("b'", 'b"') and gender[-1] == gender[1]:
@@ -365,10 +220,13 @@ def _gender(npz: NpzFile) -> str:
 
 
 def _frame_rate(npz: NpzFile) -> float:
-    array = _finite(npz, "mocap_framerate")
-    if array.size != 1:
-        raise _Unusable(f"array 'mocap_framerate': its shape is {array.shape}, expected one number")
-    frame_rate = float(array.reshape(-1)[0])
+    reader = npz.open("mocap_framerate")
+    reader.check_real()
+    if math.prod(reader.header.shape) != 1:
+        raise _Unusable(f"array 'mocap_framerate': its shape is {reader.header.shape}, expected one number")
+    array = reader.read_float64().reshape(-1)
+    _check_finite("mocap_framerate", array)
+    frame_rate = float(array[0])
     lowest, highest = FRAME_RATES
     if not lowest <= frame_rate <= highest:
         raise _Unusable(f"its frame rate is {frame_rate:g} Hz, expected {lowest:g} to {highest:g} Hz")

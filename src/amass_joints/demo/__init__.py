@@ -18,10 +18,9 @@ import io
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
 
 from amass_joints import display
 from amass_joints.body_models import GENDERS
@@ -31,6 +30,9 @@ from amass_joints.demo.motions import make_motion
 from amass_joints.errors import InputError
 from amass_joints.files import check_writable, written_whole
 from amass_joints.report import Report
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 MARK = "This directory was written by 'amass-joints demo'."
 

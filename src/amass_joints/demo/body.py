@@ -21,14 +21,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int, UInt32
 
 from amass_joints.body_models import GENDERS, NUM_VERTICES
 from amass_joints.demo.anatomy import BUILDS, JOINTS, TRAITS, WOBBLES, Bump, Trait, Vector
 from amass_joints.demo.sculpture import MIRROR, MIRROR_JOINTS, Sculpture, sculpt
 from amass_joints.skeletons import H36M17_SPIN_JOINTS, NUM_BODY_JOINTS, SMPLH_JOINTS, SMPLH_PARENTS
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, UInt32
 
 _ORIGIN = np.array([0.0, 0.69, 0.0])
 """Model space's origin, statures above the ground: in the chest, so that the pelvis is near y = -0.23 m."""

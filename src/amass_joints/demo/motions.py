@@ -18,14 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
 
 from amass_joints.demo.posture import SIDES, Angle, Arm, Body, Foot, Points, Posture, Track, rotation_vectors, turn
 from amass_joints.demo.soft_tissue import jiggle
 from amass_joints.skeletons import SMPLH_JOINTS
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _Keys: TypeAlias = tuple[tuple[float, ...], ...]
 """(time, value), (time, value, velocity) or (time, value, velocity, acceleration); what is missing is 0."""

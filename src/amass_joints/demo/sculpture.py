@@ -17,15 +17,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 
 from amass_joints.body_models import NUM_VERTICES
 from amass_joints.demo.anatomy import BODY_FLESH, FINGER_FLESH, FINGERS, JOINTS, PALM_FLESH, Flesh
 from amass_joints.demo.polycube import BOXES, embed, in_box, polycube_surface
 from amass_joints.skeletons import NUM_BODY_JOINTS, SMPLH_JOINTS
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
 
 Region: TypeAlias = tuple[Flesh, ...]
 """Flesh that a vertex may lie on: a vertex of one finger knows nothing of the next."""

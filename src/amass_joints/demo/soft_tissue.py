@@ -9,11 +9,14 @@ damping and gains are our own invention.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 
 from amass_joints.demo.posture import Track
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _GRID_RATE = 480.0  # of the inner time grid, hertz, whatever the frame rate
 _MEMORY = 1.5  # seconds after which a push is forgotten

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 TINY = 1e-100
 """Radians: below it a rotation is none, and dividing by it overflows nothing."""
@@ -46,6 +49,23 @@ def pose(
     from amass_joints.kernels import torch
 
     return torch.pose(body, poses, trans, dmpls, looked_at, device)
+
+
+def warm_up(device: str, dtype: str) -> None:
+    """Load the kernel of a device, which takes long: while something else waits for a file, say."""
+    one, none = np.zeros((1, 3), dtype), np.empty(0, np.int64)
+    joint = Body(
+        bones=np.zeros(1, np.int64),
+        parents=np.full(1, -1),
+        featured=none,
+        pair_joints=np.zeros(1, np.int64),
+        pair_bones=np.zeros(1, np.int64),
+        pair_weights=np.ones(1, dtype),
+        row_sums=np.ones(1),
+        pair_matrix=one.reshape(3, 1),
+        step_matrix=one.reshape(3, 1),
+    )
+    pose(joint, np.zeros((1, 3)), np.zeros((1, 3)), np.empty((1, 0)), np.zeros(1, np.int64), device)
 
 
 def problem_with_device(device: str) -> str | None:

@@ -1,0 +1,44 @@
+"""The progress bar of a run in a terminal."""
+
+from __future__ import annotations
+
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from amass_joints.display import Quiet, printable
+from amass_joints.finding import Dataset, SequenceFile
+
+
+class _FramesPerSecond(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        frames = task.fields["frames"]
+        speed = f"{frames / task.elapsed:,.0f} frames/s" if task.elapsed else ""
+        return Text(f"{frames:,} frames  {speed}")
+
+
+class Bar(Quiet):
+    """A progress bar; how far the run is, is measured in bytes of the files, which are known beforehand."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            _FramesPerSecond(),
+            TimeRemainingColumn(),
+            transient=True,
+        )
+
+    def begins(self, datasets: list[Dataset]) -> None:
+        num_bytes = sum(file.num_bytes for dataset in datasets for file in dataset.sequences)
+        self._task = self._progress.add_task("", total=num_bytes, frames=0)
+        self._progress.start()
+
+    def dataset_begins(self, dataset: Dataset) -> None:
+        self._progress.update(self._task, description=printable(dataset.name))
+
+    def sequence_ends(self, file: SequenceFile, source_frames: int) -> None:
+        frames = self._progress.tasks[0].fields["frames"] + source_frames
+        self._progress.update(self._task, advance=file.num_bytes, frames=frames)
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
