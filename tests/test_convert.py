@@ -3,6 +3,8 @@
 import hashlib
 import inspect
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ import pytest
 
 import amass_joints as aj
 from amass_files import sequence_arrays, write_sequence
-from amass_joints import bodies, mesh
+from amass_joints import bodies, convert, executors, mesh
 from amass_joints.convert import Settings, convert_file, convert_tree
 from amass_joints.resample import resample
 from amass_joints.scan import scan_tree
+from amass_joints.sequences import FRAMES_AT_A_TIME
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def test_a_tree_against_the_mesh(tmp_path: Path, amass: Path, regressor: Path, s
     ]:
         arrays = sequence_arrays(frames, seed)
         body = aj.load_body_model(models / f"smplh/{gender}/model.npz", models / f"dmpls/{gender}/model.npz")
-        plan = resample(frames, rate, 50)
+        plan = resample(frames, rate, 50).within(0, frames)
         some = np.union1d(plan.looked_at[:7], plan.looked_at[-5:])  # the mesh takes its time
         whole = np.full((frames, 17, 3), np.nan)
         whole[some] = mesh.regress(
@@ -65,12 +68,13 @@ def test_a_tree_against_the_mesh(tmp_path: Path, amass: Path, regressor: Path, s
                 arrays["dmpls"][some] if soft_tissue else None,
             ),
         )
-        expected = plan.interpolate(whole[plan.looked_at])
+        expected = np.empty((len(plan.before), 17, 3))
+        plan.interpolate(whole[plan.looked_at], expected)
         known = np.isfinite(expected).all(axis=(1, 2))
         result = tree[name[:2]][name]
         assert result["frame_rate"] == 50
         assert result["positions_3d"].dtype == np.float32
-        assert result["positions_3d"].shape == (plan.num_frames, 17, 3)
+        assert result["positions_3d"].shape == expected.shape
         assert known.sum() >= 5
         np.testing.assert_allclose(result["positions_3d"][known], expected[known], rtol=0, atol=1e-5)
 
@@ -154,7 +158,7 @@ def test_body_models_are_loaded_only_when_a_sequence_needs_them(
         ),
         ("CMU/02/02_01_poses", f"it needs {models}/smplh/neutral/model.npz: not there. Put the neutral model there"),
     ]
-    assert [Path(path).parent.name for path in report.inputs if path.endswith("npz")] == ["male", "male"]
+    assert [path.parent.name for path in report.inputs if path.suffix == ".npz"] == ["male", "male"]
 
 
 def test_a_body_model_is_loaded_once(
@@ -228,7 +232,7 @@ def test_the_report_lets_a_run_be_repeated(tmp_path: Path, amass: Path, regresso
     }
     assert set(saved["versions"]) >= {"amass-joints", "numpy", "numba", "python"}
     assert saved["sha256"][str(regressor)] == hashlib.sha256(regressor.read_bytes()).hexdigest()
-    assert len(saved["sha256"]) == 1 + 3 * 2
+    assert len(saved["sha256"]) == 1 + 2 + 2 + 1  # the neutral sequence has no soft tissue
     for path, digest in saved["sha256"].items():
         assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == digest
     (cmu,) = saved["datasets"]
@@ -260,6 +264,60 @@ def test_one_file_alone(amass: Path, regressor: Path) -> None:
 def test_senseless_settings_are_refused(senseless: dict[str, Any], message: str) -> None:
     with pytest.raises(aj.InputError, match=message):
         inspect.unwrap(Settings.__init__)(Settings(), **senseless)
+
+
+@pytest.mark.parametrize(("source", "target"), [(250, 50), (120, 50), (60, None)])
+def test_a_sequence_of_several_blocks(
+    tmp_path: Path, regressor: Path, support_data: Path, source: float, target: float | None
+) -> None:
+    frames = 2 * FRAMES_AT_A_TIME + 500
+    arrays = sequence_arrays(frames)
+    path = write_sequence(tmp_path / "long_poses.npz", frames, mocap_framerate=source)
+    converted = aj.convert_file(path, regressor, settings=Settings(rate=target))
+    assert isinstance(converted, aj.Converted)
+    models = support_data / "body_models"
+    body = aj.load_body_model(models / "smplh/male/model.npz", models / "dmpls/male/model.npz")
+    shaped = aj.fold(body, aj.load_regressor(regressor)).with_shape(arrays["betas"])
+    plan = resample(frames, source, target).within(0, frames)
+    expected = np.empty_like(converted.positions_3d)
+    plan.interpolate(shaped.pose(arrays["poses"], arrays["trans"], arrays["dmpls"])[plan.looked_at], expected)
+    np.testing.assert_allclose(converted.positions_3d, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.skipif(not executors.CAN_FORK, reason="workers are threads here")
+def test_a_worker_that_is_killed_names_its_sequence_and_spoils_nothing(
+    tmp_path: Path, amass: Path, regressor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert_one = convert.convert_sequence
+
+    def convert_or_die(path: Path, *arguments: Any) -> object:
+        if path.parent.parent.name == "KIT":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return convert_one(path, *arguments)
+
+    monkeypatch.setattr(convert, "convert_sequence", convert_or_die)
+    out = tmp_path / "out"
+    with pytest.raises(aj.InputError, match=r"KIT/.*: the worker process that was at it was killed by SIGKILL"):
+        convert_tree(amass, out, regressor, settings=Settings(rate=50), workers=2)
+    assert [path.name for path in out.iterdir()] == ["CMU.npz"]
+    monkeypatch.undo()
+    convert_tree(amass, out, regressor, settings=Settings(rate=50), workers=2, skip_existing=True)
+    convert_tree(amass, tmp_path / "undisturbed", regressor, settings=Settings(rate=50), workers=1)
+    assert sorted(path.name for path in out.iterdir()) == ["CMU.npz", "KIT.npz"]
+    for path in out.iterdir():
+        assert path.read_bytes() == (tmp_path / "undisturbed" / path.name).read_bytes()
+
+
+def test_want_of_memory_names_the_sequence(
+    tmp_path: Path, amass: Path, regressor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lack(*arguments: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(convert, "convert_sequence", lack)
+    with pytest.raises(aj.InputError, match=r"01_01_poses.npz: there was not enough memory to convert it"):
+        convert_tree(amass, tmp_path / "out", regressor, workers=2)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_no_workers_are_refused(tmp_path: Path, amass: Path, regressor: Path) -> None:

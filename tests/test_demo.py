@@ -14,9 +14,10 @@ from amass_joints import demo
 from amass_joints.body_models import GENDERS
 from amass_joints.demo.body import StandInBody, make_body, make_joint_regressor
 from amass_joints.demo.motions import MOTIONS, make_motion
+from amass_joints.finding import find_datasets
 from amass_joints.folding import fold
 from amass_joints.mesh import pose_mesh
-from amass_joints.sequences import find_datasets, read_sequence
+from amass_joints.sequences import read_sequence
 from amass_joints.skeletons import H36M17_SPIN_JOINTS, NUM_BODY_JOINTS, SMPLH_JOINTS, SMPLH_PARENTS
 
 

@@ -1,41 +1,119 @@
-"""Threads do what serial execution does, in the same order, with little in flight."""
+"""Threads and processes do what serial execution does, in the same order, with little in flight."""
 
+import multiprocessing
+import os
+import signal
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from amass_joints import executors
+from amass_joints.errors import InputError
+
+needs_fork = pytest.mark.skipif(not executors.CAN_FORK, reason="processes cannot be forked here")
+WAYS = [
+    pytest.param(executors.run_in_threads, id="threads"),
+    pytest.param(executors.run_in_processes, id="processes", marks=needs_fork),
+]
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_left_running() -> object:
+    yield
+    assert multiprocessing.active_children() == []
+    assert threading.active_count() == 1
+
+
+@pytest.mark.parametrize("processes", [False, pytest.param(True, marks=needs_fork)])
 @pytest.mark.parametrize("workers", [1, 2, 7])
-def test_results_come_in_the_order_of_the_items(workers: int) -> None:
+def test_results_come_in_the_order_of_the_items(workers: int, processes: bool) -> None:
     def job(n: int) -> int:
         time.sleep(0.01 * (n % 3))
         return n * n
 
-    assert list(executors.run(job, range(20), workers)) == [n * n for n in range(20)]
+    assert list(executors.run(job, range(20), workers, processes=processes)) == [n * n for n in range(20)]
+    assert list(executors.run(job, [], workers, processes=processes)) == []
 
 
-def test_few_results_wait_to_be_fetched() -> None:
-    begun: list[int] = []
-    results = executors.run(begun.append, range(1000), 2)
+@pytest.mark.parametrize("run", WAYS)
+def test_few_results_wait_to_be_fetched(run: Callable, tmp_path: Path) -> None:
+    results = run(lambda n: (tmp_path / str(n)).touch(), range(1000), 2)
     next(results)
-    time.sleep(0.05)
-    assert len(begun) <= 6
+    time.sleep(0.2)
+    assert len(list(tmp_path.iterdir())) <= 2 * executors.SLOTS
+    results.close()
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_an_error_ends_it_and_what_has_not_begun_never_does(workers: int) -> None:
-    begun: list[int] = []
-
+@pytest.mark.parametrize("run", WAYS)
+def test_an_error_ends_it_and_what_has_not_begun_never_does(run: Callable, tmp_path: Path) -> None:
     def job(n: int) -> None:
-        begun.append(n)
+        (tmp_path / str(n)).touch()
         if n == 2:
             raise MemoryError("job 2")
 
-    before = threading.active_count()
     with pytest.raises(MemoryError, match="job 2"):
-        list(executors.run(job, range(1000), workers))
-    assert len(begun) < 20
-    assert threading.active_count() == before
+        list(run(job, range(1000), 3))
+    assert len(list(tmp_path.iterdir())) < 40
+
+
+@pytest.mark.parametrize("run", WAYS)
+def test_who_stops_early_does_not_wait_for_long_jobs(run: Callable) -> None:
+    def job(n: int) -> None:
+        for _ in range(1000 if n else 1):
+            executors.end_if_unwanted()
+            time.sleep(0.01)
+
+    results = run(job, range(10), 2)
+    next(results)
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 5  # of ten
+
+
+@needs_fork
+class TestProcesses:
+    @pytest.mark.parametrize("size", [0, 1000, executors.SLOT, executors.SLOT + 1])
+    def test_arrays_come_back_whatever_their_size(self, size: int) -> None:
+        def job(n: int) -> tuple[int, np.ndarray, np.ndarray]:
+            return n, np.full(size, n, np.uint8), np.arange(n)
+
+        for n, (number, large, small) in enumerate(executors.run_in_processes(job, range(20), 2)):
+            assert number == n
+            assert large.shape == (size,)
+            assert (large == n).all()
+            assert small.tolist() == list(range(n))
+
+    def test_a_result_holds_until_the_next_is_asked_for(self) -> None:
+        for n, result in enumerate(executors.run_in_processes(lambda n: np.full(1000, n), range(50), 2)):
+            time.sleep(0.005)  # so the workers are as far ahead as they may be
+            assert (result == n).all()
+
+    @pytest.mark.parametrize(
+        ("end", "how"),
+        [
+            (lambda: os.kill(os.getpid(), signal.SIGKILL), "was killed by SIGKILL"),
+            (lambda: os._exit(7), "ended with 7"),
+        ],
+    )
+    def test_the_death_of_a_worker_is_an_error_that_names_the_item(self, end: Callable[[], None], how: str) -> None:
+        def job(item: str) -> str:
+            if item == "item 5":
+                end()
+            return item
+
+        items = [f"item {n}" for n in range(100)]
+        with pytest.raises(InputError, match=f"item 5: the worker process that was at it {how}.*--skip-existing"):
+            list(executors.run_in_processes(job, items, 2))
+
+    def test_an_idle_worker_that_is_killed_is_noticed_too(self) -> None:
+        results = executors.run_in_processes(lambda n: time.sleep(0.05), range(100), 2)
+        next(results)
+        for process in multiprocessing.active_children():
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(InputError, match="killed by SIGKILL"):
+            list(results)

@@ -3,21 +3,26 @@
 import os
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from amass_files import sequence_arrays, write_sequence
+from amass_joints import arrays
 from amass_joints.errors import InputError
+from amass_joints.finding import find_datasets
 from amass_joints.sequences import (
+    FrameBlock,
     NotASequence,
+    OpenSequence,
     Sequence,
     SequenceSummary,
     Skipped,
-    find_datasets,
     read_sequence,
     summarise_sequence,
+    use_sequence,
 )
 
 # ------------------------------------------------------------------------------------------------ finding
@@ -148,12 +153,23 @@ def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------ reading
 
 
+@pytest.fixture(params=["held", "streamed"])
+def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small files are held in memory, large ones are read in pieces."""
+    if request.param == "streamed":
+        monkeypatch.setattr(arrays, "SMALL_FILE", 0)
+        monkeypatch.setattr(arrays, "CHUNK", 1000)
+
+
+both_ways = pytest.mark.usefixtures("_both_ways")
+
+
+@both_ways
 def test_what_a_good_file_holds(tmp_path: Path) -> None:
-    arrays = sequence_arrays()
     sequence = read_sequence(write_sequence(tmp_path / "a.npz"))
     assert isinstance(sequence, Sequence)
     for name in ("poses", "trans", "betas", "dmpls"):
-        np.testing.assert_array_equal(getattr(sequence, name), arrays[name])
+        np.testing.assert_array_equal(getattr(sequence, name), sequence_arrays()[name])
     assert (sequence.gender, sequence.frame_rate) == ("male", 120.0)
 
 
@@ -176,6 +192,7 @@ def test_every_way_to_write_a_gender(tmp_path: Path, gender: object) -> None:
     assert sequence.gender == "female"
 
 
+@both_ways
 @pytest.mark.parametrize(
     "changes",
     [
@@ -196,6 +213,7 @@ def test_the_same_numbers_stored_in_other_ways(tmp_path: Path, changes: dict[str
     assert sequence.frame_rate == 120
 
 
+@both_ways
 def test_float32_and_compressed_files_are_read(tmp_path: Path) -> None:
     arrays = sequence_arrays(poses=sequence_arrays()["poses"].astype(np.float32))
     np.savez_compressed(tmp_path / "a.npz", **arrays)
@@ -231,6 +249,7 @@ def nan_in(name: str) -> np.ndarray:
     return array
 
 
+@both_ways
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -245,8 +264,8 @@ def nan_in(name: str) -> np.ndarray:
         ({"poses": np.zeros((24, 52, 3))}, r"array 'poses': its shape is \(24, 52, 3\)"),
         ({"poses": np.zeros((24, 156), complex)}, "array 'poses': expected real numbers, found complex128"),
         ({"poses": np.zeros((24, 156), "U3")}, "array 'poses': expected real numbers, found <U3"),
-        ({"poses": nan_in("poses")}, "array 'poses': 1 values are not finite, first in frame 7"),
-        ({"dmpls": nan_in("dmpls")}, "array 'dmpls': 1 values are not finite"),
+        ({"poses": nan_in("poses")}, "array 'poses': it has values that are not finite, first in frame 7"),
+        ({"dmpls": nan_in("dmpls")}, "array 'dmpls': it has values that are not finite, first in frame 7"),
         ({"trans": np.zeros((23, 3))}, "'poses' has 24 frames, 'trans' has 23"),
         ({"dmpls": np.zeros((25, 8))}, "'poses' has 24 frames, 'dmpls' has 25"),
         ({"trans": np.zeros((24, 2))}, "array 'trans': 2 values a frame, expected 3"),
@@ -260,7 +279,7 @@ def nan_in(name: str) -> np.ndarray:
         ({"gender": 3.0}, "array 'gender': found float64"),
         ({"mocap_framerate": 0.0}, "its frame rate is 0 Hz, expected 1 to 10000 Hz"),
         ({"mocap_framerate": -120.0}, "its frame rate is -120 Hz"),
-        ({"mocap_framerate": np.nan}, "array 'mocap_framerate': 1 values are not finite"),
+        ({"mocap_framerate": np.nan}, "array 'mocap_framerate': it has values that are not finite"),
         ({"mocap_framerate": 1e-9}, "its frame rate is 1e-09 Hz"),
         ({"mocap_framerate": "120"}, "array 'mocap_framerate': expected real numbers"),
         ({"mocap_framerate": np.array([120.0, 60.0])}, "array 'mocap_framerate': its shape is"),
@@ -289,6 +308,7 @@ class Marked:
         return Path.touch, (self.mark,)
 
 
+@both_ways
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
     mark = tmp_path / "executed"
     for name in ("poses", "gender"):
@@ -299,6 +319,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
+@both_ways
 def test_broken_files_are_skipped_wherever_they_break(tmp_path: Path) -> None:
     whole = write_sequence(tmp_path / "whole.npz").read_bytes()
     broken = tmp_path / "broken.npz"
@@ -309,6 +330,7 @@ def test_broken_files_are_skipped_wherever_they_break(tmp_path: Path) -> None:
         assert "broken or truncated" in outcome.reason
 
 
+@both_ways
 def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     data = bytearray(write_sequence(tmp_path / "a.npz").read_bytes())
     data[2000] ^= 1
@@ -318,6 +340,7 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     assert "CRC" in outcome.reason
 
 
+@both_ways
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
@@ -342,6 +365,45 @@ def test_headers_that_lie(tmp_path: Path, header: bytes, reason: str) -> None:
     outcome = read_sequence(tmp_path / "bad.npz")
     assert isinstance(outcome, Skipped)
     assert_matches(reason, outcome.reason)
+
+
+@both_ways
+@pytest.mark.parametrize("frames_at_a_time", [1, 2, 5, 23, 24, 25])
+@pytest.mark.parametrize(
+    "store",
+    [
+        pytest.param(lambda array: array, id="as AMASS does"),
+        pytest.param(lambda array: np.asarray(array, np.float32), id="float32"),
+        pytest.param(np.asfortranarray, id="Fortran's order"),
+    ],
+)
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_blocks_overlap_by_a_frame_and_are_the_whole(
+    tmp_path: Path, frames_at_a_time: int, store: Callable[[np.ndarray], np.ndarray], save: Callable[..., None]
+) -> None:
+    stored = {name: store(array) if array.ndim == 2 else array for name, array in sequence_arrays().items()}
+    save(tmp_path / "a.npz", **stored)
+
+    def use(sequence: OpenSequence) -> list[FrameBlock]:
+        return list(sequence.read_blocks(frames_at_a_time))
+
+    blocks = use_sequence(tmp_path / "a.npz", use)
+    assert isinstance(blocks, list)
+    starts = list(range(0, 24, frames_at_a_time))
+    assert [block.start for block in blocks] == starts
+    assert [block.stop for block in blocks] == [*starts[1:], 24]
+    for block in blocks:
+        for name in ("poses", "trans", "dmpls"):
+            np.testing.assert_array_equal(getattr(block, name), stored[name][block.start : block.stop + 1])
+
+
+@both_ways
+def test_a_fault_in_a_late_block_is_found(tmp_path: Path) -> None:
+    poses = np.zeros((24, 156))
+    poses[17, 3] = np.inf
+    path = write_sequence(tmp_path / "a.npz", poses=poses)
+    outcome = use_sequence(path, lambda sequence: list(sequence.read_blocks(5)))
+    assert outcome == Skipped("array 'poses': it has values that are not finite, first in frame 17")
 
 
 @pytest.mark.parametrize("name", ["missing.npz", "directory.npz"])

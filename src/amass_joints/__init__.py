@@ -8,7 +8,8 @@ The stages, for use as a library::
     shaped = folded.with_shape(betas)                              # once per sequence
     positions_3d = shaped.pose(poses, trans, dmpls)                # (frames, joints, 3), metres
 
-and whole files and trees: :func:`convert_file`, :func:`convert_tree`; their results: :func:`load`.
+For losses: :class:`RegressedJoints`, the same as a ``torch.nn.Module``. For whole files and trees:
+:func:`convert_file`, :func:`convert_tree`. For their results: :func:`load`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from amass_joints.datasets import load
     from amass_joints.errors import InputError
     from amass_joints.folding import FoldedBody, ShapedBody, fold
+    from amass_joints.nn import RegressedJoints
     from amass_joints.regressors import JointRegressor, load_regressor
     from amass_joints.report import Report
     from amass_joints.sequences import NotASequence, Sequence, Skipped, read_sequence
@@ -33,6 +35,7 @@ __all__ = [
     "InputError",
     "JointRegressor",
     "NotASequence",
+    "RegressedJoints",
     "Report",
     "Sequence",
     "Settings",
@@ -53,6 +56,7 @@ _HOMES = {
     "datasets": ("load",),
     "errors": ("InputError",),
     "folding": ("FoldedBody", "ShapedBody", "fold"),
+    "nn": ("RegressedJoints",),
     "regressors": ("JointRegressor", "load_regressor"),
     "report": ("Report",),
     "sequences": ("NotASequence", "Sequence", "Skipped", "read_sequence"),

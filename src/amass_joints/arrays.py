@@ -21,7 +21,7 @@ import zipfile
 import zlib
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 from isal import isal_zlib
@@ -39,6 +39,14 @@ SMALL_FILE = 1 << 23
 
 CHUNK = 1 << 18
 """Bytes read at a time from larger ones: they are checked and copied while they are in the processor's cache."""
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """What headers are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Give the next bytes."""
 
 
 _WRONG_CRC = "its CRC-32 is not that of its bytes"
@@ -111,19 +119,19 @@ class NpzFile:
         """Read one array of real numbers as float64, C-contiguous."""
         return self.open(name).read_float64()
 
-    def _stream(self, member: zipfile.ZipInfo) -> BinaryIO:
+    def _stream(self, member: zipfile.ZipInfo) -> Stream:
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-            return cast("BinaryIO", self._zip.open(member))
+            return self._zip.open(member)
         # APPNOTE 4.3.7: the member's own header, with lengths of name and extra field that only it knows.
         self._file.seek(member.header_offset)
         signature, flags, name_length, extra_length = struct.unpack("<4s2xH18xHH", self._file.read(30).ljust(30))
         if signature != b"PK\3\4" or flags & 1:  # damaged or encrypted, which zipfile has words for
-            return cast("BinaryIO", self._zip.open(member))
+            return self._zip.open(member)
         start = member.header_offset + 30 + name_length + extra_length
         if self._content is not None:
             content = memoryview(self._content)[start : start + member.file_size]
-            return cast("BinaryIO", _HeldMember(content, member))
-        return cast("BinaryIO", _StoredMember(self._file, start, member))
+            return _HeldMember(content, member)
+        return _StoredMember(self._file, start, member)
 
 
 class _StoredMember(io.RawIOBase):
@@ -172,7 +180,7 @@ class ArrayReader:
         ArrayFileError: it is not a plain array of the size that it says, or its bytes are not what they were.
     """
 
-    def __init__(self, stream: BinaryIO, size: int, name: str = "") -> None:
+    def __init__(self, stream: Stream, size: int, name: str = "") -> None:
         self.header = _read_header(stream, size)
         self._stream, self._name = stream, name
         self._bytes_left = math.prod(self.header.shape) * self.header.dtype.itemsize
@@ -182,15 +190,8 @@ class ArrayReader:
 
     def read(self) -> np.ndarray:
         """Read the array, in the machine's byte order."""
-        header = self.header
-        with _readable_faults(self._name):
-            if isinstance(self._stream, _HeldMember):
-                data = self._stream.rest
-            else:
-                data = np.empty(self._bytes_left, np.uint8).data
-                self._fill(data)
-        array = np.frombuffer(data, header.dtype).reshape(header.shape, order="F" if header.fortran_order else "C")
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
+        array = self._read()
+        return array if array.flags.writeable else array.copy()
 
     def read_float64(self) -> Float[np.ndarray, "..."]:
         """Read the array of real numbers as float64, C-contiguous."""
@@ -203,11 +204,15 @@ class ArrayReader:
         Args:
             count: how many.
             again: 1 to have the one before these once more, in front of them.
+
+        Returns:
+            An array that may be read-only.
         """
         first, self._rows_read = self._rows_read - again, self._rows_read + count
         # The rows of a matrix in Fortran's order are all over the file.
         if self._whole is None and (isinstance(self._stream, _HeldMember) or self.header.fortran_order):
-            self._whole = self.read_float64()
+            self.check_real()
+            self._whole = float64(self._read())
         if self._whole is not None:
             return self._whole[first : self._rows_read]
         rows = np.empty((again + count, self.header.shape[1]))
@@ -224,6 +229,17 @@ class ArrayReader:
         """See that the array holds real numbers."""
         if self.header.dtype.kind not in "fiu":
             raise ArrayFileError(f"array '{self._name}': expected real numbers, found {self.header.dtype}")
+
+    def _read(self) -> np.ndarray:
+        header = self.header
+        with _readable_faults(self._name):
+            if isinstance(self._stream, _HeldMember):
+                data = self._stream.rest
+            else:
+                data = np.empty(self._bytes_left, np.uint8).data
+                self._fill(data)
+        array = np.frombuffer(data, header.dtype).reshape(header.shape, order="F" if header.fortran_order else "C")
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
 
     def _fill(self, data: memoryview) -> None:
         for start in range(0, len(data), CHUNK):
@@ -268,12 +284,12 @@ def listed(names: tuple[str, ...], most: int = 12) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _read_header(stream: BinaryIO, size: int) -> ArrayHeader:
+def _read_header(stream: Stream, size: int) -> ArrayHeader:
     # https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html: magic, version, the length of the header
     # in two bytes (version 1) or four, and the header, a Python literal.
     start = stream.read(10)
     if start[:6] != npy_format.MAGIC_PREFIX or len(start) < 10:
-        raise ArrayFileError("it does not begin like a NumPy array")
+        raise ArrayFileError(f"its header is not that of a NumPy array (it begins with {start[:6]!r})")
     version = (start[6], start[7])
     if version not in ((1, 0), (2, 0)):
         raise ArrayFileError(f"its format version {version} is not one of (1, 0) and (2, 0)")

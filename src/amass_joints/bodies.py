@@ -25,6 +25,9 @@ class FoldedBodies:
         self.directory = directory
         self._regressor = regressor
         self._files = body_model_files(directory, dmpls=dmpls)
+        self._absent = {
+            path for gender in self._files for path in self.files(gender, soft_tissue=True) if not path.is_file()
+        }
         self._folded: dict[str, FoldedBody] = {}
         self._lock = threading.Lock()
 
@@ -34,16 +37,14 @@ class FoldedBodies:
         Raises:
             InputError: a model file is broken.
         """
-        missing = [str(path) for path in self.files(gender, soft_tissue=soft_tissue) if not path.is_file()]
+        missing = [str(file) for file in self.files(gender, soft_tissue=soft_tissue) if file in self._absent]
         if missing:
-            body = str(self._files[gender].body)
-            without = " or pass --no-dmpls" if body not in missing else ""
+            without = " or pass --no-dmpls" if self._files[gender].body not in self._absent else ""
             return Skipped(f"it needs {' and '.join(missing)}: not there. Put the {gender} model there{without}")
         with self._lock:  # one at a time: a body model takes much memory until it is folded
             if gender not in self._folded:
-                files = self._files[gender]
-                dmpls = files.dmpls if files.dmpls is not None and files.dmpls.is_file() else None
-                self._folded[gender] = fold(load_body_model(files.body, dmpls), self._regressor)
+                body, *dmpls = (path for path in self.files(gender, soft_tissue=True) if path not in self._absent)
+                self._folded[gender] = fold(load_body_model(body, *dmpls), self._regressor)
             return self._folded[gender]
 
     def get_ready(self) -> None:

@@ -96,9 +96,9 @@ def _convert(sequence: OpenSequence, bodies: FoldedBodies, settings: Settings) -
         return Skipped(
             f"too short: {source.frames} frames at {source.frame_rate:g} Hz give none at {settings.rate:g} Hz"
         )
-    shaped = body.with_shape(sequence.read_betas(), settings.dtype)
     positions = np.empty((resampling.num_frames, len(body.row_sums), 3), settings.dtype)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is skipped below
+        shaped = body.with_shape(sequence.read_betas(), settings.dtype)
         for block in sequence.read_blocks():
             executors.end_if_unwanted()
             blend = resampling.within(block.start, block.stop)

@@ -91,6 +91,7 @@ class Quiet(Listener):
     """Says only what must be known."""
 
     def warning(self, message: str) -> None:
+        """Print it as an error is printed."""
         say(f"Warning: {message}", error=True)
 
 
@@ -98,6 +99,7 @@ class Lines(Quiet):
     """A line per dataset."""
 
     def dataset_ends(self, report: DatasetReport) -> None:
+        """Print the line."""
         say(_line(report))
 
 

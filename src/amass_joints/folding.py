@@ -246,7 +246,7 @@ def _fix_shape(
     by_axis = linear.transpose(1, 0, 2)
     fixed[:, :, 0] = by_axis[:, :, 0] + by_axis[:, :, 1 : 1 + used] @ betas[:used]
     fixed[:, :, 1:] = by_axis[:, :, 1 + num_betas :]
-    return fixed.reshape(3 * len(linear), -1)
+    return fixed.reshape(3 * len(linear), fixed.shape[2])
 
 
 def _with_ancestors(

@@ -29,14 +29,17 @@ class Bar(Quiet):
         )
 
     def begins(self, datasets: list[Dataset]) -> None:
+        """Show the bar, empty."""
         num_bytes = sum(file.num_bytes for dataset in datasets for file in dataset.sequences)
         self._task = self._progress.add_task("", total=num_bytes, frames=0)
         self._progress.start()
 
     def dataset_begins(self, dataset: Dataset) -> None:
+        """Name the dataset."""
         self._progress.update(self._task, description=printable(dataset.name))
 
     def sequence_ends(self, file: SequenceFile, source_frames: int) -> None:
+        """Move the bar on."""
         frames = self._progress.tasks[0].fields["frames"] + source_frames
         self._progress.update(self._task, advance=file.num_bytes, frames=frames)
 

@@ -170,7 +170,14 @@ def _whole(sequence: OpenSequence) -> Sequence:
     summary = sequence.summary
     betas = sequence.read_betas()
     (block,) = sequence.read_blocks(summary.frames)
-    return Sequence(block.poses, block.trans, betas, block.dmpls, summary.gender, summary.frame_rate)
+    return Sequence(
+        poses=np.array(block.poses),  # copies that may be written to, and hold no file in memory
+        trans=np.array(block.trans),
+        betas=betas,
+        dmpls=None if block.dmpls is None else np.array(block.dmpls),
+        gender=summary.gender,
+        frame_rate=summary.frame_rate,
+    )
 
 
 def _num_frames(arrays: dict[str, ArrayReader]) -> int:

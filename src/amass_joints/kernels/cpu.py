@@ -128,7 +128,7 @@ _kept = threading.local()
 
 
 def _scratch(name: str, rows: int, dtype: DTypeLike) -> np.ndarray:
-    """Give this thread's array of that name, (rows, WIDTH): to take memory anew each time costs more than to fill it."""
+    """Give this thread's array of that name, (rows, WIDTH): to take new memory costs more than to fill it."""
     array: np.ndarray | None = getattr(_kept, name, None)
     if array is None or array.dtype != dtype or len(array) < rows:
         array = np.zeros((rows, WIDTH), dtype)
