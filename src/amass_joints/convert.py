@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -213,9 +213,9 @@ def convert_tree(
     processes = executors.CAN_FORK and settings.device == "cpu"  # what a GPU was set up for does not survive a fork
     # Every worker does its own matrix products; a BLAS that shares them out only gets in the way.
     with threadpool_limits(1, user_api="blas"):
-        with ThreadPoolExecutor(1) as meanwhile:
-            meanwhile.submit(bodies.get_ready)
-            kernels.warm_up(settings.device, settings.dtype)
+        # Both take a while, and neither in this thread: Numba would lose a Ctrl-C that came while it is imported.
+        with ThreadPoolExecutor(2) as pool:
+            wait([pool.submit(kernels.warm_up, settings.device, settings.dtype), pool.submit(bodies.get_ready)])
         with closing(executors.run(job, to_convert, workers, processes=processes)) as outcomes:
             for dataset, output in found:
                 if dataset.name in there_already:
