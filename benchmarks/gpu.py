@@ -6,7 +6,7 @@ Two tables: from NumPy's memory and back, as in a conversion; and with everythin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 
 import numpy as np
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 import amass_joints as aj
-from amass_joints.executors import cores_at_hand
+from amass_joints import executors
 from amass_joints.nn import RegressedJoints
 from benchmarks.baselines import available, on_device
 from benchmarks.inputs import Inputs
-from benchmarks.kernel import all_cores, baselines
+from benchmarks.kernel import all_cores, baselines, one_core
 from benchmarks.measuring import Result
 from benchmarks.posing import Absent, Contender, compare
 
@@ -26,9 +26,10 @@ from benchmarks.posing import Absent, Contender, compare
 def gpu(inputs: Inputs, device: str, rounds: int, frames: Sequence[int], batch_sizes: Sequence[int]) -> Result:
     """Measure ours, with so many frames a call, and the baselines at these batch sizes."""
     torch.backends.cuda.matmul.allow_tf32 = False
-    with ThreadPoolExecutor(cores_at_hand()) as pool:
+    single = one_core(inputs, "float32")
+    with closing(executors.run(lambda _: single.pose(), range(10**9), executors.cores_at_hand())) as joints:
         mine = [_from_host(inputs, device, count) for count in frames]
-        contenders = [all_cores(inputs, pool), *mine, *baselines(inputs, device, batch_sizes)]
+        contenders = [all_cores(single, joints), *mine, *baselines(inputs, device, batch_sizes)]
         title = f"Poses to joints, from NumPy's memory and back ({device})"
         from_host = compare(title, contenders, mine[-1].title, inputs, rounds)
     mine = [_on_device(inputs, device, count) for count in frames]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
 import amass_joints as aj
+from amass_joints import executors
 from amass_joints.executors import cores_at_hand
 from benchmarks.inputs import Inputs
 from benchmarks.measuring import Result
@@ -17,15 +18,16 @@ from benchmarks.posing import Absent, Contender, compare
 FRAMES = 1200
 """Of a sequence: what is usual in AMASS."""
 
-SEQUENCES_PER_CORE = 8
+SEQUENCES_PER_CORE = 32
 """In one call, where all cores work."""
 
 
 def kernel(inputs: Inputs, rounds: int, batch_sizes: Sequence[int]) -> Result:
     """Measure ours and the baselines."""
-    with ThreadPoolExecutor(cores_at_hand()) as pool:
-        on_all = all_cores(inputs, pool)
-        ours = [one_core(inputs, "float32"), on_all, one_core(inputs, "float64")]
+    single = one_core(inputs, "float32")
+    with closing(executors.run(lambda _: single.pose(), range(10**9), cores_at_hand())) as joints:
+        on_all = all_cores(single, joints)
+        ours = [single, on_all, one_core(inputs, "float64")]
         contenders = [*ours, *baselines(inputs, "cpu", batch_sizes)]
         table = compare("Poses to joints on the CPU", contenders, on_all.title, inputs, rounds)
     return Result("kernel", inputs.describe(), (table,))
@@ -39,15 +41,16 @@ def one_core(inputs: Inputs, dtype: Literal["float32", "float64"]) -> Contender:
     return Contender(f"ours, {dtype}", "1 core", FRAMES, pose, pose, blas_threads=1)
 
 
-def all_cores(inputs: Inputs, pool: ThreadPoolExecutor) -> Contender:
-    """Set up ours, as many sequences at a time as there are cores: as a conversion does."""
-    cores, single = cores_at_hand(), one_core(inputs, "float32")
+def all_cores(single: Contender, joints: Iterator[object]) -> Contender:
+    """Set up ours, as many sequences at a time as there are cores, in workers as a conversion has them."""
+    cores = cores_at_hand()
+    sequences = SEQUENCES_PER_CORE * cores
 
     def pose() -> None:
-        for job in [pool.submit(single.pose) for _ in range(SEQUENCES_PER_CORE * cores)]:
-            job.result()
+        for _ in range(sequences):
+            next(joints)
 
-    return replace(single, where=f"{cores} cores", frames=SEQUENCES_PER_CORE * cores * FRAMES, pose=pose)
+    return replace(single, where=f"{cores} cores", frames=sequences * FRAMES, pose=pose)
 
 
 def baselines(inputs: Inputs, device: str, batch_sizes: Sequence[int]) -> list[Contender | Absent]:

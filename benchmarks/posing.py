@@ -110,6 +110,7 @@ def compare(title: str, contenders: Sequence[Contender | Absent], ours: str, inp
 def _timed(contender: Contender) -> Callable[[], float]:
     def frames_per_second() -> float:
         with threadpool_limits(contender.blas_threads, user_api="blas"):
+            contender.pose()  # unmeasured: meanwhile the threads of the one before come to rest
             return contender.frames * calls_per_second(contender.pose, SECONDS)
 
     return frames_per_second
