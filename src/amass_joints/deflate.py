@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from isal import isal_zlib
 
+_LEVEL = 1  # of 0 to 3: for joints the fastest, and as small as any
 _DEFLATED = 8
 _VERSION = 45  # which ZIP64 needs
 _JANUARY_1980 = 0x21  # the first day that zip knows, so that the same joints give the same bytes
@@ -23,7 +24,7 @@ class DeflatedMember:
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self._stream, self._name = stream, name.encode("ascii")
-        self._deflate = isal_zlib.compressobj(isal_zlib.ISAL_BEST_SPEED, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
+        self._deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
         self._crc = self._size = self._compressed_size = 0
         self._write_local_header()
 
