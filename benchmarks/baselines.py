@@ -24,9 +24,6 @@ from torch import Tensor
 import amass_joints as aj
 from benchmarks.inputs import Inputs
 
-BATCH_SIZES = (64, 256, 2048)
-"""At which each is tried on the CPU: the best counts."""
-
 
 class Baseline(Protocol):
     """Another way from poses to regressed joints, for one body of one shape."""

@@ -104,7 +104,7 @@ def memory(conversion: Conversion, rounds: int) -> Result:
 
 
 def _describe_outputs(report: dict[str, Any], conversion: Conversion) -> dict[str, Cell]:
-    """Say what comes out, and how large the largest dataset is in memory, which bounds the peak from below."""
+    """Say what comes out, and how large the largest dataset is, uncompressed."""
     frames = {
         dataset["name"]: sum(sequence["frames"] for sequence in dataset["converted"]) for dataset in report["datasets"]
     }

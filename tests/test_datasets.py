@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import tempfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -165,3 +166,25 @@ def test_an_output_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     datasets.save(tmp_path / "CMU.npz", some_tree())
     (tmp_path / "any").touch()
     assert (tmp_path / "CMU.npz").stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
+def test_sequences_of_a_subject_must_follow_each_other(tmp_path: Path) -> None:
+    positions: datasets.Positions = {"positions_3d": np.zeros((2, 17, 3), np.float32), "frame_rate": 50.0}
+    with datasets.DatasetWriter(tmp_path / "a.npz") as writer:
+        writer.add("01", "a", positions)
+        writer.add("02", "b", positions)
+        with pytest.raises(ValueError, match="subject '01' comes a second time"):
+            writer.add("01", "c", positions)
+    assert list(datasets.load(tmp_path / "a.npz")) == ["01", "02"]
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no /dev/shm")
+def test_a_file_below_dev_is_a_file_like_any_other() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        path = Path(directory) / "a.npz"
+        for frames in (3, 2):
+            tree: datasets.PositionsTree = {
+                "01": {"a": {"positions_3d": np.ones((frames, 17, 3), np.float32), "frame_rate": 50.0}}
+            }
+            datasets.save(path, tree)
+            assert datasets.load(path)["01"]["a"]["positions_3d"].shape == (frames, 17, 3)

@@ -99,7 +99,7 @@ def test_against_the_known_formula_in_floating_point(source: float) -> None:
     assert shorter < 20
 
 
-@pytest.mark.parametrize("source", [25, 50, 60, 100, 120.00004577636719, 250])
+@pytest.mark.parametrize("source", [25, 50, 60, 100, 120.00004577636719, 250, 9000.1])
 @pytest.mark.parametrize("stretch", [1, 2, 7, 100, 299, 300])
 def test_stretches_put_together_are_the_whole(source: float, stretch: int) -> None:
     num_frames = 300
@@ -112,3 +112,10 @@ def test_stretches_put_together_are_the_whole(source: float, stretch: int) -> No
         here = positions[start : stop + 1]  # as a block has them
         plan.interpolate(here[plan.looked_at], out[plan.frames])
     np.testing.assert_array_equal(out, blend(resampling.within(0, num_frames), positions))
+
+
+def test_stretches_without_an_output_frame() -> None:
+    resampling = resample(50_000, 9000.1, 1.3)
+    plans = [resampling.within(start, min(start + 2048, 50_000)) for start in range(0, 50_000, 2048)]
+    assert sum(len(plan.before) for plan in plans) == resampling.num_frames == 7
+    assert min(len(plan.before) for plan in plans) == 0

@@ -277,6 +277,8 @@ def nan_in(name: str) -> np.ndarray:
         ({"gender": "b'"}, "its gender is"),
         ({"gender": np.array(["male", "female"])}, "array 'gender'"),
         ({"gender": 3.0}, "array 'gender': found float64"),
+        ({"betas": np.zeros(100_000)}, r"array 'betas': its shape is \(100000,\)"),
+        ("betas",),
         ({"mocap_framerate": 0.0}, "its frame rate is 0 Hz, expected 1 to 10000 Hz"),
         ({"mocap_framerate": -120.0}, "its frame rate is -120 Hz"),
         ({"mocap_framerate": np.nan}, "array 'mocap_framerate': it has values that are not finite"),
@@ -350,6 +352,10 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
         (b"{'descr': 'nonsense', 'fortran_order': False, 'shape': (1,), }", "not that of a NumPy array"),
         (b"{" * 500, "not that of a NumPy array"),
         (b"__import__('os').getcwd()", "not that of a NumPy array"),
+        (b"{'descr': '<f8', 'fortran_order': False, 'shape': (9223372036854775808, 0), }", "gives the shape"),
+        (b"{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904, 0), }", "its header promises"),
+        (b"{'descr': '<U0', 'fortran_order': False, 'shape': (24, 156), }", "gives the shape"),
+        (b"{'descr': '<f8', 'fortran_order': False, 'shape': (True, 156), }", "its header promises"),
         (b"", "not that of a NumPy array"),
     ],
 )
@@ -395,6 +401,31 @@ def test_blocks_overlap_by_a_frame_and_are_the_whole(
     for block in blocks:
         for name in ("poses", "trans", "dmpls"):
             np.testing.assert_array_equal(getattr(block, name), stored[name][block.start : block.stop + 1])
+
+
+@pytest.mark.parametrize(("dtype", "content"), [("<U1", b"\xff\xff\xff\xff"), ("<U0", b""), ("|S0", b"")])
+def test_a_gender_that_is_no_text(tmp_path: Path, dtype: str, content: bytes) -> None:
+    write_sequence(tmp_path / "good.npz")
+    with zipfile.ZipFile(tmp_path / "good.npz") as good, zipfile.ZipFile(tmp_path / "bad.npz", "w") as bad:
+        for name in good.namelist():
+            header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': (), }}".encode().ljust(117) + b"\n"
+            crafted = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + content
+            bad.writestr(name, crafted if name == "gender.npy" else good.read(name))
+    outcome = read_sequence(tmp_path / "bad.npz")
+    assert isinstance(outcome, Skipped)
+    assert outcome.reason.startswith("array 'gender': ")
+
+
+def test_a_compressed_array_that_promises_too_much(tmp_path: Path) -> None:
+    arrays_ = sequence_arrays()
+    np.savez_compressed(tmp_path / "a.npz", **arrays_)
+    with zipfile.ZipFile(tmp_path / "a.npz") as file:
+        size = file.getinfo("poses.npy").file_size
+    data = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(data.replace(size.to_bytes(4, "little"), (1 << 31).to_bytes(4, "little")))
+    outcome = read_sequence(tmp_path / "a.npz")
+    assert isinstance(outcome, Skipped)
+    assert_matches("array 'poses': broken or truncated .*cannot hold 2147483648", outcome.reason)
 
 
 @both_ways

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from amass_joints.datasets import load
     from amass_joints.errors import InputError
     from amass_joints.folding import FoldedBody, ShapedBody, fold
-    from amass_joints.nn import RegressedJoints
+    from amass_joints.nn import RegressedJoints as RegressedJoints
     from amass_joints.regressors import JointRegressor, load_regressor
     from amass_joints.report import Report
     from amass_joints.sequences import NotASequence, Sequence, Skipped, read_sequence
@@ -35,7 +35,6 @@ __all__ = [
     "InputError",
     "JointRegressor",
     "NotASequence",
-    "RegressedJoints",
     "Report",
     "Sequence",
     "Settings",
@@ -67,5 +66,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that the command line starts at once."""
     for module, names in _HOMES.items():
         if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+            try:
+                return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+            except ModuleNotFoundError as error:
+                raise AttributeError(f"{name} needs {error.name}: pip install 'amass-joints[torch]'") from error
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,7 +21,7 @@ import zipfile
 import zlib
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from isal import isal_zlib
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 SMALL_FILE = 1 << 23
 """Bytes of an archive that is read at once."""
+
+MOST_EXPANSION = 1100
+"""How many bytes deflate makes of one at the most is 1032."""
 
 CHUNK = 1 << 18
 """Bytes read at a time from larger ones: they are checked and copied while they are in the processor's cache."""
@@ -68,14 +71,18 @@ class ArrayHeader:
 class NpzFile:
     """The arrays of an ``.npz`` archive, each read when it is asked for.
 
+    Args:
+        path: the file.
+        at_once: whether a small file is read at once; better not where headers are all that is wanted.
+
     Raises:
         ArrayFileError: the file cannot be opened or is not a zip archive.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, at_once: bool = True) -> None:
         with ExitStack() as opened, _readable_faults():
             file = opened.enter_context(open(path, "rb"))
-            if os.fstat(file.fileno()).st_size <= SMALL_FILE:
+            if at_once and os.fstat(file.fileno()).st_size <= SMALL_FILE:
                 self._content: bytes | None = file.read()
                 self._file: BinaryIO = io.BytesIO(self._content)
             else:
@@ -121,6 +128,8 @@ class NpzFile:
 
     def _stream(self, member: zipfile.ZipInfo) -> Stream:
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            if member.file_size > MOST_EXPANSION * (member.compress_size + 1):
+                raise zipfile.BadZipFile(f"{member.compress_size} bytes cannot hold {member.file_size}")
             return self._zip.open(member)
         # APPNOTE 4.3.7: the member's own header, with lengths of name and extra field that only it knows.
         self._file.seek(member.header_offset)
@@ -206,7 +215,7 @@ class ArrayReader:
             again: 1 to have the one before these once more, in front of them.
 
         Returns:
-            An array that may be read-only.
+            An array that may be read-only, and lie at any address: files do not align theirs.
         """
         first, self._rows_read = self._rows_read - again, self._rows_read + count
         # The rows of a matrix in Fortran's order are all over the file.
@@ -238,7 +247,8 @@ class ArrayReader:
             else:
                 data = np.empty(self._bytes_left, np.uint8).data
                 self._fill(data)
-        array = np.frombuffer(data, header.dtype).reshape(header.shape, order="F" if header.fortran_order else "C")
+            order: Literal["F", "C"] = "F" if header.fortran_order else "C"
+            array = np.frombuffer(data, header.dtype).reshape(header.shape, order=order)
         return array.astype(array.dtype.newbyteorder("="), copy=False)
 
     def _fill(self, data: memoryview) -> None:
@@ -301,8 +311,8 @@ def _read_header(stream: Stream, size: int) -> ArrayHeader:
         raise ArrayFileError(f"its header is not that of a NumPy array ({_first_line(error)})") from error
     if dtype.hasobject:
         raise ArrayFileError("it holds pickled Python objects, which are never loaded")
-    if min(shape, default=0) < 0:
-        raise ArrayFileError(f"its header gives the shape {shape}")
+    if min(shape, default=0) < 0 or max(shape, default=0) >= 2**63 or len(shape) > 32 or not dtype.itemsize:
+        raise ArrayFileError(f"its header gives the shape {shape} of {dtype}")
     promised = math.prod(shape) * dtype.itemsize
     found = size - 8 - len(length) - len(text)
     if promised != found:
@@ -347,8 +357,8 @@ class _readable_faults:
                 raise ArrayFileError(f"{array}cannot be read: {error.strerror or error}") from error
             case zipfile.BadZipFile() | zlib.error() | lzma.LZMAError() | EOFError():
                 raise ArrayFileError(f"{array}broken or truncated ({_first_line(error)})") from error
-            case NotImplementedError() | RuntimeError() | ValueError() | MemoryError():
-                # zipfile: an unknown compression, a password, a damaged directory; a size that no memory holds
+            case NotImplementedError() | RuntimeError() | ValueError() | TypeError():
+                # zipfile: an unknown compression, a password, a damaged directory; NumPy: a shape that it does not make
                 raise ArrayFileError(f"{array}cannot be read ({_first_line(error)})") from error
 
 

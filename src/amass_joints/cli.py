@@ -186,15 +186,22 @@ def _errors_for_people() -> Iterator[None]:
         _fail(f"Error: {error}")
     except OSError as error:
         _fail(f"Error: {error.filename or 'a file'}: {error.strerror or error}.")
+    except MemoryError:
+        _fail("Error: there is not enough memory for this.")
     except KeyboardInterrupt:
-        _fail("Interrupted. What was finished is complete; nothing is half-written.", exit_code=130)
+        _say_error("Interrupted. What was finished is complete; nothing is half-written.")
+        os._exit(130)  # at once: a kernel may be compiling in another thread, and need not be waited for
 
 
-def _fail(message: str, exit_code: int = 1) -> NoReturn:
+def _fail(message: str) -> NoReturn:
+    _say_error(message)
+    raise typer.Exit(1)
+
+
+def _say_error(message: str) -> None:
     from amass_joints.display import say
 
     say(message, error=True)
-    raise typer.Exit(exit_code)
 
 
 def main() -> None:

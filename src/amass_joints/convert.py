@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -210,12 +210,11 @@ def convert_tree(
             ) from error
 
     reports = []
-    processes = executors.CAN_FORK and settings.device == "cpu"  # what a GPU was set up for does not survive a fork
+    processes = settings.device == "cpu"  # what a GPU was set up for does not survive a fork
     # Every worker does its own matrix products; a BLAS that shares them out only gets in the way.
     with threadpool_limits(1, user_api="blas"):
-        # Both take a while, and neither in this thread: Numba would lose a Ctrl-C that came while it is imported.
-        with ThreadPoolExecutor(2) as pool:
-            wait([pool.submit(kernels.warm_up, settings.device, settings.dtype), pool.submit(bodies.get_ready)])
+        if to_convert:
+            _get_ready(bodies, settings)
         with closing(executors.run(job, to_convert, workers, processes=processes)) as outcomes:
             for dataset, output in found:
                 if dataset.name in there_already:
@@ -272,6 +271,27 @@ def _with_usable_device(settings: Settings, listener: Listener) -> Settings:
         return settings
     listener.warning(f"{problem}: converting on the CPU instead, which gives the same joints up to rounding.")
     return replace(settings, device="cpu")
+
+
+def _get_ready(bodies: FoldedBodies, settings: Settings) -> None:
+    """Load the kernel, and meanwhile the bodies. What goes wrong does so again where it is needed, and is said there.
+
+    Neither in this thread, where Numba, while it is imported, would lose a Ctrl-C; nor in threads that would be waited
+    for, because the first time the kernel is compiled, which takes seconds.
+    """
+    ready = threading.Event()
+
+    def warm_up() -> None:
+        with suppress(Exception):
+            kernels.warm_up(settings.device, settings.dtype)
+
+    warming = threading.Thread(target=warm_up, daemon=True)
+    folding = threading.Thread(target=bodies.get_ready, args=(ready,), daemon=True)
+    warming.start()
+    folding.start()
+    warming.join()
+    ready.set()
+    folding.join()
 
 
 def _body_files(bodies: FoldedBodies, reports: list[DatasetReport]) -> list[Path]:

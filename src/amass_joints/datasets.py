@@ -46,6 +46,9 @@ PositionsTree: TypeAlias = dict[str, dict[str, Positions]]
 
 _MEMBER = "positions_3d.npy"
 
+CHUNK = 1 << 20
+"""Bytes of an array that are deflated at a time."""
+
 
 def save(path: Path, tree: PositionsTree) -> None:
     """Write one dataset. The file appears under its name when it is complete.
@@ -74,6 +77,7 @@ class DatasetWriter:
         self._open = ExitStack()
         self._member: DeflatedMember | None = None
         self._subject: str | None = None
+        self._subjects: set[str] = set()
 
     def __enter__(self) -> DatasetWriter:
         return self
@@ -96,6 +100,9 @@ class DatasetWriter:
         if self._member is None:
             self._member = self._begin()
         if subject != self._subject:
+            if subject in self._subjects:
+                raise ValueError(f"subject '{subject}' comes a second time: sequences of a subject follow each other")
+            self._subjects.add(subject)
             ends_the_one_before = b"" if self._subject is None else pickle.SETITEMS
             self._member.write(ends_the_one_before + _opcodes(subject) + pickle.EMPTY_DICT + pickle.MARK)
             self._subject = subject
@@ -109,7 +116,9 @@ class DatasetWriter:
             + pickle.BINBYTES8
             + struct.pack("<Q", array.nbytes)
         )
-        self._member.write(array.reshape(-1).view(np.uint8).data)
+        data = array.reshape(-1).view(np.uint8).data
+        for start in range(0, len(data), CHUNK):  # or all of a long sequence would be there deflated, too
+            self._member.write(data[start : start + CHUNK])
         frame_rate = _opcodes("frame_rate") + _opcodes(float(positions["frame_rate"]))
         self._member.write(pickle.TUPLE + pickle.BUILD + frame_rate + pickle.SETITEMS)
 

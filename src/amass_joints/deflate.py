@@ -16,7 +16,8 @@ _DEFLATED = 8
 _VERSION = 45  # which ZIP64 needs
 _JANUARY_1980 = 0x21  # the first day that zip knows, so that the same joints give the same bytes
 _IN_ZIP64 = 0xFFFFFFFF
-_ANYONE_READS = 0o600 << 16
+_UNIX = 3 << 8
+_ANYONE_READS = 0o100644 << 16
 
 
 class DeflatedMember:
@@ -60,7 +61,9 @@ class DeflatedMember:
 
     def _write_directory(self, start: int) -> None:
         extra = struct.pack("<HHQQ", 1, 16, self._size, self._compressed_size)
-        entry = struct.pack("<H", _VERSION) + self._entry(extra) + struct.pack("<HHHII", 0, 0, 0, _ANYONE_READS, 0)
+        entry = (
+            struct.pack("<H", _UNIX | _VERSION) + self._entry(extra) + struct.pack("<HHHII", 0, 0, 0, _ANYONE_READS, 0)
+        )
         self._stream.write(b"PK\1\2" + entry + self._name + extra)
         end = self._stream.tell()
         size = end - start

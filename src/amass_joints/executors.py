@@ -14,13 +14,16 @@ import pickle
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import accumulate, cycle
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import accumulate
 from multiprocessing.connection import Connection, wait
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from amass_joints.errors import InputError
 
@@ -32,15 +35,19 @@ _this_thread = threading.local()
 CAN_FORK = sys.platform == "linux"
 """macOS can, too, but its system libraries do not survive it."""
 
-SLOTS = 8
-"""How many items a worker may be given whose results have not been used yet: so memory stays bounded."""
+SLOTS = 16
+"""Slots of memory that a worker shares with its parent, for the arrays of a result each. With each item the parent says
+which slot its result goes to, and it gives a slot out again when the result in it has been used."""
 
-SLOT = 1 << 23
-"""Bytes of a result's arrays that come back through shared memory; larger ones come back through a pipe."""
+SLOT = 1 << 20
+"""Bytes of a slot. Larger results come back through a pipe."""
+
+UNUSED = 1 << 24
+"""Bytes of results that may wait to be used before their worker is given anything more to do."""
 
 
 def run(
-    job: Callable[[Item], Result], items: Sequence[Item], workers: int, *, processes: bool = CAN_FORK
+    job: Callable[[Item], Result], items: Sequence[Item], workers: int, *, processes: bool = True
 ) -> Generator[Result, None, None]:
     """Run the job on each item, on this many at a time.
 
@@ -48,10 +55,11 @@ def run(
         job: what to do; in a process of its own it sees this one as it was when the first result was asked for.
         items: their text names them in errors.
         workers: how many at a time; 1 is serial.
-        processes: whether workers are processes or threads.
+        processes: whether workers are processes, where that can be, or threads.
 
     Returns:
-        The results in the order of the items. The arrays in one hold until the next is asked for.
+        The results in the order of the items. The arrays in one hold until the next is asked for. What a job raises is
+        raised in its turn.
 
     Raises:
         InputError: a worker died.
@@ -59,7 +67,10 @@ def run(
     workers = min(workers, len(items))
     if workers <= 1:
         return run_serially(job, items)
-    return run_in_processes(job, items, workers) if processes else run_in_threads(job, items, workers)
+    # A process that is itself such a worker, of somebody's pool, may have none.
+    if processes and CAN_FORK and not multiprocessing.current_process().daemon:
+        return run_in_processes(job, items, workers)
+    return run_in_threads(job, items, workers)
 
 
 def run_serially(job: Callable[[Item], Result], items: Sequence[Item]) -> Generator[Result, None, None]:
@@ -74,92 +85,132 @@ def run_in_processes(
     job: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Generator[Result, None, None]:
     """Run the job in forked processes. When the caller stops early (an error, Ctrl-C), they are killed."""
-    team: list[_Worker[Item, Result]] = []
-    results: dict[int, tuple[_Worker[Item, Result], Result]] = {}
+    team: list[_Worker] = []
+    answers: dict[int, _Answer] = {}
     begun = 0
     try:
-        team.extend(_Worker(job, items) for _ in range(workers))
+        try:
+            for _ in range(workers):
+                team.append(_Worker(job, items))
+        except OSError as error:
+            raise InputError(f"{workers} workers cannot be started: {error.strerror}. Use fewer --workers.") from error
         for wanted in range(len(items)):
-            while wanted not in results:
+            while wanted not in answers:
                 # Every worker gets an item to work on, and one to go on with.
                 while begun < len(items) and (ready := [worker for worker in team if worker.can_take_one()]):
-                    min(ready, key=_Worker.load).begin(begun)
+                    min(ready, key=lambda worker: len(worker.in_hand)).begin(begun)
                     begun += 1
-                busy = {worker.connection: worker for worker in team if worker.load()}
+                busy = {worker.connection: worker for worker in team if worker.in_hand}
                 for connection in wait(list(busy)):
                     worker = busy[cast("Connection", connection)]
-                    number, result = worker.receive()
-                    results[number] = worker, result
-            worker, result = results.pop(wanted)
-            yield result
-            worker.unused -= 1
+                    number = worker.in_hand[0]
+                    answers[number] = worker.receive()
+            answer = answers.pop(wanted)
+            if answer.error is not None:
+                raise answer.error
+            yield answer.result
+            answer.worker.take_back(answer)
     finally:
         for worker in team:
             worker.kill()
 
 
-class _Worker(Generic[Item, Result]):
+@dataclass
+class _Answer:
+    """What a worker made of an item."""
+
+    worker: _Worker
+    num_bytes: int
+    """Of its arrays."""
+    slot: int | None
+    """Of the shared memory that they are in."""
+    result: Any = None
+    error: Exception | None = None
+
+
+class _Worker:
     """A forked process that does a job on the items whose numbers it is sent, one after the other."""
 
-    def __init__(self, job: Callable[[Item], Result], items: Sequence[Item]) -> None:
-        self.unused = 0
-        """How many items it has been given whose results have not been used yet."""
+    def __init__(self, job: Callable[[Any], Any], items: Sequence[Any]) -> None:
+        self.in_hand: deque[int] = deque()
+        """The numbers of the items that it has been given and not answered."""
         self._items = items
-        self._in_hand: deque[int] = deque()
+        self._dead = False
+        self._unused = 0  # bytes of answers
+        self._free = deque(range(SLOTS))
         self._shared = mmap.mmap(-1, SLOTS * SLOT)  # takes memory only where it is written to
         context = multiprocessing.get_context("fork")
         self.connection, theirs = context.Pipe()
         arguments = (job, items, theirs, self.connection, self._shared)
         self._process = context.Process(target=_work, args=arguments, daemon=True)
-        with warnings.catch_warnings():
-            # Python warns of forking where there are threads. Those of BLAS, which are all that need be there, know.
+        with warnings.catch_warnings(), _no_interrupts():
+            # Python warns of forking where there are threads. A worker waits for none: BLAS knows of forks, and a
+            # progress bar is the parent's business.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process.start()
         theirs.close()
 
-    def load(self) -> int:
-        return len(self._in_hand)
-
     def can_take_one(self) -> bool:
-        return self.load() < 2 and self.unused < SLOTS
+        return not self._dead and len(self.in_hand) < 2 and bool(self._free) and self._unused < UNUSED
 
     def begin(self, number: int) -> None:
-        self._in_hand.append(number)
-        self.unused += 1
-        try:
-            self.connection.send(number)
-        except OSError:
-            self._say_who_died()
+        self.in_hand.append(number)
+        with suppress(OSError):  # it is dead, which receive() finds out in its turn
+            self.connection.send((number, self._free.popleft()))
 
-    def receive(self) -> tuple[int, Result]:
+    def receive(self) -> _Answer:
+        """Take the answer to the first item in hand; a dead worker's is that it died."""
         try:
-            result = _receive(self.connection, self._shared)
+            data, sizes, slot, is_shared = self.connection.recv()
+            if is_shared:
+                held, starts = memoryview(self._shared), accumulate(sizes, initial=slot * SLOT)
+                pieces: list[Any] = [held[at : at + size] for at, size in zip(starts, sizes, strict=False)]
+            else:
+                pieces = [self.connection.recv_bytes() for _ in sizes]
         except (EOFError, OSError):
-            self._say_who_died()
-        if isinstance(result, _Failure):
-            raise result.error
-        return self._in_hand.popleft(), result
+            self._dead = True
+            return _Answer(self, 0, None, error=InputError(self._obituary(self._items[self.in_hand.popleft()])))
+        self.in_hand.popleft()
+        result = pickle.loads(data, buffers=pieces)
+        self._unused += sum(sizes)
+        error = result.as_exception() if isinstance(result, _Failure) else None
+        return _Answer(self, sum(sizes), slot, result, error)
+
+    def take_back(self, answer: _Answer) -> None:
+        """Use an answer's memory again."""
+        self._unused -= answer.num_bytes
+        if answer.slot is not None:
+            self._free.append(answer.slot)
 
     def kill(self) -> None:
         self._process.kill()
         self._process.join()
         self.connection.close()
 
-    def _say_who_died(self) -> NoReturn:
+    def _obituary(self, item: object) -> str:
         self._process.join(1)
-        code = self._process.exitcode
-        how = f"was killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with {code}"
-        raise InputError(
-            f"{self._items[self._in_hand[0]]}: the worker process that was at it {how}. If that was for want of "
-            "memory, use fewer --workers. What was finished is complete: --skip-existing goes on from there."
+        code = self._process.exitcode or 0
+        names = {signal_.value: signal_.name for signal_ in signal.Signals}
+        how = f"was killed by {names.get(-code, f'signal {-code}')}" if code < 0 else f"ended with {code}"
+        return (
+            f"{item}: the worker process that was at it {how}. If that was for want of memory, use fewer --workers. "
+            "What was finished is complete: --skip-existing goes on from there."
         )
 
 
+@dataclass(frozen=True)
 class _Failure:
-    """What a job raised, on its way to the parent."""
+    """What a job raised, as text: not every exception can be sent."""
 
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+    item: str
+    kind: str
+    message: str
+    traceback: str
+
+    def as_exception(self) -> Exception:
+        if self.kind == "InputError":
+            return InputError(self.message)
+        return RuntimeError(f"{self.item}: {self.kind} in a worker process:\n{self.traceback}")
 
 
 def _work(
@@ -172,15 +223,17 @@ def _work(
     parents_end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
     gc.freeze()  # the parent's objects are not ours to look through
-    slots = cycle(range(0, len(shared), SLOT))
     try:
         while True:
-            number = connection.recv()
+            number, slot = connection.recv()
+            item = items[number]
             try:
-                result = job(items[number])
+                _send(connection, job(item), shared, slot)
+            except OSError:
+                raise
             except Exception as error:
-                result = _Failure(error)
-            _send(connection, result, shared, next(slots))
+                failure = _Failure(str(item), type(error).__name__, str(error), traceback.format_exc())
+                _send(connection, failure, shared, slot)
     except (EOFError, OSError):  # the parent has gone
         pass
 
@@ -192,22 +245,23 @@ def _send(connection: Connection, result: Any, shared: mmap.mmap, slot: int) -> 
     pieces = [buffer.raw() for buffer in buffers]
     sizes = [len(piece) for piece in pieces]
     if sum(sizes) <= SLOT:
-        for piece, start in zip(pieces, accumulate(sizes, initial=slot), strict=False):
-            shared[start : start + len(piece)] = piece
-        connection.send((data, sizes, slot))
+        for piece, at in zip(pieces, accumulate(sizes, initial=slot * SLOT), strict=False):
+            shared[at : at + len(piece)] = piece
+        connection.send((data, sizes, slot, True))
     else:
-        connection.send((data, sizes, None))
+        connection.send((data, sizes, slot, False))
         for piece in pieces:
             connection.send_bytes(piece)
 
 
-def _receive(connection: Connection, shared: mmap.mmap) -> Any:
-    data, sizes, slot = connection.recv()
-    if slot is None:
-        return pickle.loads(data, buffers=[connection.recv_bytes() for _ in sizes])
-    starts = accumulate(sizes, initial=slot)
-    held = memoryview(shared)
-    return pickle.loads(data, buffers=[held[start : start + size] for start, size in zip(starts, sizes, strict=False)])
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Let a Ctrl-C wait: what is forked here must not get it before it can ignore it."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 # -------------------------------------------------------------------------------------------------- threads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,7 +64,7 @@ def check_target(path: Path) -> None:
 
 def _is_special(path: Path) -> bool:
     """Whether it is a device, a pipe, or a name for what is open already, such as ``/dev/stdout``."""
-    return (path.exists() and not path.is_file()) or path.absolute().parts[1:2] in (("dev",), ("proc",))
+    return (path.exists() and not path.is_file()) or bool(re.match("/dev/(stdout|stderr|fd/)|/proc/", str(path)))
 
 
 def _target_and_partial(path: Path) -> tuple[Path, Path]:

@@ -196,7 +196,7 @@ def _has_poses(path: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        with NpzFile(path) as npz:
+        with NpzFile(path, at_once=False) as npz:
             return "poses" in npz.names
     except ArrayFileError:
         return False

@@ -110,6 +110,9 @@ class RegressedJoints(torch.nn.Module):
         """Check an argument, and give it the module's dtype and so many values."""
         if values is None:
             return self.row_sums.new_zeros(width)
+        if not isinstance(values, torch.Tensor) or values.is_complex():
+            found = values.dtype if isinstance(values, torch.Tensor) else type(values).__name__
+            raise InputError(f"{name}: found {found}, expected a tensor of real numbers.")
         if values.device != self.row_sums.device:
             raise InputError(f"{name}: on {values.device}, expected {self.row_sums.device}, where the module is.")
         if values.ndim == 0 or (exactly and values.shape[-1] != width):

@@ -66,7 +66,7 @@ class Resampling:
         # Output frame j is at source frame j * numerator / denominator. Where that does not fit 64 bits, Python's
         # integers do it.
         offset = first * numerator - start * denominator
-        fits = max(offset + (end - first) * numerator, denominator) < 2**63
+        fits = max(abs(offset) + (end - first) * numerator, numerator, denominator) < 2**63
         scaled = offset + np.arange(end - first).astype(np.int64 if fits else object) * numerator
         floor = scaled // denominator
         weight = ((scaled - floor * denominator) / denominator).astype(np.float64)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FRAME_RATES = (1.0, 10_000.0)
 """Hz; a rate outside is a mistake. (AMASS has 59 to 250.)"""
 
+MOST_BETAS = 1000
+"""More shape coefficients no body model has."""
+
 FRAMES_AT_A_TIME = 2048
 """How many frames of a long sequence are held at a time: most sequences come in one block, of 2.7 MB at most."""
 
@@ -96,7 +99,7 @@ class OpenSequence:
         self._betas = npz.open("betas")
         self._betas.check_real()
         shape = self._betas.header.shape
-        if not shape or math.prod(shape) != shape[-1]:
+        if not shape or math.prod(shape) != shape[-1] or shape[-1] > MOST_BETAS:
             raise _Unusable(f"array 'betas': its shape is {shape}, expected (16,)")
         self.summary = SequenceSummary(frames, _frame_rate(npz), _gender(npz), "dmpls" in names)
 
@@ -139,14 +142,18 @@ def read_sequence(path: str | os.PathLike[str], *, dmpls: bool = True) -> Sequen
 
 def summarise_sequence(path: str | os.PathLike[str]) -> SequenceSummary | Skipped | NotASequence:
     """Check one SMPL+H sequence file by the headers of its arrays, which is quick, and say what is in it."""
-    return use_sequence(path, lambda sequence: sequence.summary)
+    return use_sequence(path, lambda sequence: sequence.summary, at_once=False)
 
 
 _Result = TypeVar("_Result")
 
 
 def use_sequence(
-    path: str | os.PathLike[str], use: Callable[[OpenSequence], _Result], *, dmpls: bool = True
+    path: str | os.PathLike[str],
+    use: Callable[[OpenSequence], _Result],
+    *,
+    dmpls: bool = True,
+    at_once: bool = True,
 ) -> _Result | Skipped | NotASequence:
     """Open one SMPL+H sequence file, and give what ``use`` makes of it.
 
@@ -154,7 +161,7 @@ def use_sequence(
     result.
     """
     try:
-        with NpzFile(Path(path)) as npz:
+        with NpzFile(Path(path), at_once=at_once) as npz:
             if "poses" not in npz.names and "trans" not in npz.names:
                 return NotASequence()
             return use(OpenSequence(npz, dmpls=dmpls))
@@ -216,7 +223,10 @@ def _gender(npz: NpzFile) -> str:
     dtype, shape = reader.header.dtype, reader.header.shape
     if math.prod(shape) != 1 or dtype.kind not in "US":
         raise _Unusable(f"array 'gender': found {dtype} of shape {shape}, expected one text")
-    value = reader.read().reshape(-1)[0]
+    try:
+        value = reader.read().reshape(-1)[0]
+    except SystemError as error:  # how NumPy says that these bytes are no text
+        raise _Unusable("array 'gender': it is not text") from error
     text = value.decode("latin1") if isinstance(value, bytes) else str(value)
     gender = text.strip().lower()
     if gender[:2] in ("b'", 'b"') and gender[-1] == gender[1]:
