@@ -226,12 +226,25 @@ def _fold_vertices(
                 np.full(len(moving), joint),
                 moving,
                 c,
-                np.tensordot(coefficients, unposed[vertices], axes=1) - c[:, None, None] * rest_joints[moving],
-                np.tensordot(coefficients, body.posedirs[vertices], axes=1),
+                _weighted_sums(coefficients, unposed, vertices) - c[:, None, None] * rest_joints[moving],
+                _weighted_sums(coefficients, body.posedirs, vertices),
             )
         )
     joints, bones, weights, carried, features = (np.concatenate(part) for part in zip(*by_joint, strict=True))
     return joints, bones, weights, carried, features
+
+
+def _weighted_sums(
+    coefficients: Float[np.ndarray, "bones some_vertices"],
+    directions: Float[np.ndarray, "vertices 3 columns"],
+    vertices: Int[np.ndarray, " some_vertices"],
+) -> Float[np.ndarray, "bones 3 columns"]:
+    """Sum over vertices, in pieces: a dense regressor would make one more copy of the blend shapes at once."""
+    sums = np.zeros((len(coefficients), *directions.shape[1:]))
+    for start in range(0, len(vertices), 1024):
+        piece = slice(start, start + 1024)
+        sums += np.tensordot(coefficients[:, piece], directions[vertices[piece]], axes=1)
+    return sums
 
 
 def _fix_shape(

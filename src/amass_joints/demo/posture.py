@@ -15,7 +15,7 @@ outward rotation, and leaning or turning to the left.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -24,10 +24,12 @@ from amass_joints.skeletons import NUM_BODY_JOINTS, SMPLH_JOINTS
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-Angle: TypeAlias = "Float[np.ndarray, ' frames'] | float"
-Track: TypeAlias = "Float[np.ndarray, ' frames']"
-Points: TypeAlias = "Float[np.ndarray, 'frames 3']"
-_Rotations: TypeAlias = "Float[np.ndarray, '... 3 3']"
+    Angle: TypeAlias = Float[np.ndarray, " frames"] | float
+    Track: TypeAlias = Float[np.ndarray, " frames"]
+    Points: TypeAlias = Float[np.ndarray, "frames 3"]
+    _Rotations: TypeAlias = Float[np.ndarray, "... 3 3"]
+else:
+    Angle = Track = Points = _Rotations = Any
 
 SIDES = (("left", 1.0), ("right", -1.0))
 """The sides of the body, and the sign of x there."""
