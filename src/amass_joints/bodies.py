@@ -47,11 +47,9 @@ class FoldedBodies:
                 self._folded[gender] = fold(load_body_model(body, *dmpls), self._regressor)
             return self._folded[gender]
 
-    def get_ready(self, until: threading.Event) -> None:
-        """Fold the bodies there are, one after the other, while there is time: who needs another waits for it."""
+    def get_ready(self) -> None:
+        """Fold all the bodies there are: for workers that are forked afterwards."""
         for gender in self._files:
-            if until.is_set():
-                return
             with suppress(InputError, OSError, MemoryError):  # it may not be needed; if it is, get reports this
                 self.get(gender, soft_tissue=False)
 

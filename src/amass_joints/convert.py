@@ -274,24 +274,21 @@ def _with_usable_device(settings: Settings, listener: Listener) -> Settings:
 
 
 def _get_ready(bodies: FoldedBodies, settings: Settings) -> None:
-    """Load the kernel, and meanwhile the bodies. What goes wrong does so again where it is needed, and is said there.
+    """Load the kernel and the bodies. What goes wrong does so again where it is needed, and is said there.
 
-    Neither in this thread, where Numba, while it is imported, would lose a Ctrl-C; nor in threads that would be waited
+    Not in this thread, where Numba, while it is imported, would lose a Ctrl-C; nor in threads that would be waited
     for, because the first time the kernel is compiled, which takes seconds.
     """
-    ready = threading.Event()
 
     def warm_up() -> None:
         with suppress(Exception):
             kernels.warm_up(settings.device, settings.dtype)
 
-    warming = threading.Thread(target=warm_up, daemon=True)
-    folding = threading.Thread(target=bodies.get_ready, args=(ready,), daemon=True)
-    warming.start()
-    folding.start()
-    warming.join()
-    ready.set()
-    folding.join()
+    threads = [threading.Thread(target=one, daemon=True) for one in (warm_up, bodies.get_ready)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _body_files(bodies: FoldedBodies, reports: list[DatasetReport]) -> list[Path]:
