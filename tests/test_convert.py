@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -355,8 +356,20 @@ def test_without_a_gpu_the_cpu_converts_after_one_warning(
 def test_the_public_names_are_those_that_are_exported() -> None:
     from amass_joints import _HOMES
 
-    assert sorted(name for names in _HOMES.values() for name in names) == sorted(aj.__all__)
+    optional = ["RegressedJoints"]  # needs PyTorch: 'from amass_joints import *' must work without
+    assert sorted(name for names in _HOMES.values() for name in names) == sorted([*aj.__all__, *optional])
     for name in aj.__all__:
         assert getattr(aj, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         aj.nonsense  # noqa: B018
+
+
+def test_what_needs_pytorch_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [
+        name for name in sys.modules if name.startswith(("torch", "amass_joints.nn", "amass_joints.kernels.t"))
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert not hasattr(aj, "RegressedJoints")
+    with pytest.raises(AttributeError, match=r"RegressedJoints needs torch: pip install 'amass-joints\[torch\]'"):
+        _ = aj.RegressedJoints
