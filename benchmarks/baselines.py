@@ -14,15 +14,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 import amass_joints as aj
 from benchmarks.inputs import Inputs
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class Baseline(Protocol):

@@ -21,14 +21,17 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 
 from amass_joints import demo
 from amass_joints.demo.body import StandInBody
 from amass_joints.demo.motions import make_motion
 from amass_joints.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 MANIFEST = "corpus.json"
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 import amass_joints as aj
 from benchmarks.inputs import Inputs
 from benchmarks.measuring import Cell, Figure, Table, calls_per_second, in_turn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 SECONDS = 0.25
 """How long a contender is called again and again in each round, at the least."""
