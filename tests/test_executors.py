@@ -128,6 +128,13 @@ class TestProcesses:
         with pytest.raises(RuntimeError, match=r"(?s)^0: Odd in a worker process:.*in job"):
             list(executors.run_in_processes(job, range(3), 2))
 
+    def test_a_file_error_of_a_job_is_not_taken_for_the_end_of_the_parent(self) -> None:
+        def job(n: int) -> None:
+            raise PermissionError("the job's own")
+
+        with pytest.raises(RuntimeError, match=r"(?s)^0: PermissionError in a worker process:.*the job's own"):
+            list(executors.run_in_processes(job, range(3), 2))
+
     def test_a_worker_of_a_pool_does_without_more(self) -> None:
         with multiprocessing.get_context("fork").Pool(1) as pool:
             assert pool.apply(_squares) == [0, 1, 4]

@@ -236,8 +236,8 @@ class ArrayReader:
 
     def check_real(self) -> None:
         """See that the array holds real numbers."""
-        if self.header.dtype.kind not in "fiu":
-            raise ArrayFileError(f"array '{self._name}': expected real numbers, found {self.header.dtype}")
+        with _readable_faults(self._name):
+            _check_real(self.header.dtype)
 
     def _read(self) -> np.ndarray:
         header = self.header

@@ -76,8 +76,7 @@ class DatasetWriter:
         self._path = path
         self._open = ExitStack()
         self._member: DeflatedMember | None = None
-        self._subject: str | None = None
-        self._subjects: set[str] = set()
+        self._subjects: list[str] = []
 
     def __enter__(self) -> DatasetWriter:
         return self
@@ -99,13 +98,12 @@ class DatasetWriter:
         """
         if self._member is None:
             self._member = self._begin()
-        if subject != self._subject:
+        if subject not in self._subjects[-1:]:
             if subject in self._subjects:
                 raise ValueError(f"subject '{subject}' comes a second time: sequences of a subject follow each other")
-            self._subjects.add(subject)
-            ends_the_one_before = b"" if self._subject is None else pickle.SETITEMS
+            ends_the_one_before = pickle.SETITEMS if self._subjects else b""
             self._member.write(ends_the_one_before + _opcodes(subject) + pickle.EMPTY_DICT + pickle.MARK)
-            self._subject = subject
+            self._subjects.append(subject)
         array = np.ascontiguousarray(positions["positions_3d"])
         self._member.write(
             _opcodes(name)

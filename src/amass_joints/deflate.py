@@ -48,23 +48,24 @@ class DeflatedMember:
         self._compressed_size += len(data)
         self._stream.write(data)
 
-    def _entry(self, extra: bytes) -> bytes:
+    def _extra(self) -> bytes:
+        return struct.pack("<HHQQ", 1, 16, self._size, self._compressed_size)
+
+    def _entry(self) -> bytes:
         """The part that the member's own header and the directory have in common."""
         return struct.pack(
             "<HHHHHIIIHH",
-            _VERSION, 0, _DEFLATED, 0, _JANUARY_1980, self._crc, _IN_ZIP64, _IN_ZIP64, len(self._name), len(extra),
+            _VERSION, 0, _DEFLATED, 0, _JANUARY_1980, self._crc, _IN_ZIP64, _IN_ZIP64,
+            len(self._name), len(self._extra()),
         )  # fmt: skip
 
     def _write_local_header(self) -> None:
-        extra = struct.pack("<HHQQ", 1, 16, self._size, self._compressed_size)
-        self._stream.write(b"PK\3\4" + self._entry(extra) + self._name + extra)
+        self._stream.write(b"PK\3\4" + self._entry() + self._name + self._extra())
 
     def _write_directory(self, start: int) -> None:
-        extra = struct.pack("<HHQQ", 1, 16, self._size, self._compressed_size)
-        entry = (
-            struct.pack("<H", _UNIX | _VERSION) + self._entry(extra) + struct.pack("<HHHII", 0, 0, 0, _ANYONE_READS, 0)
-        )
-        self._stream.write(b"PK\1\2" + entry + self._name + extra)
+        attributes = struct.pack("<HHHII", 0, 0, 0, _ANYONE_READS, 0)
+        entry = struct.pack("<H", _UNIX | _VERSION) + self._entry() + attributes
+        self._stream.write(b"PK\1\2" + entry + self._name + self._extra())
         end = self._stream.tell()
         size = end - start
         self._stream.write(

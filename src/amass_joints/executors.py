@@ -161,8 +161,8 @@ class _Worker:
     def receive(self) -> _Answer:
         """Take the answer to the first item in hand; a dead worker's is that it died."""
         try:
-            data, sizes, slot, is_shared = self.connection.recv()
-            if is_shared:
+            data, sizes, slot = self.connection.recv()
+            if sum(sizes) <= SLOT:
                 held, starts = memoryview(self._shared), accumulate(sizes, initial=slot * SLOT)
                 pieces: list[Any] = [held[at : at + size] for at, size in zip(starts, sizes, strict=False)]
             else:
@@ -228,28 +228,30 @@ def _work(
             number, slot = connection.recv()
             item = items[number]
             try:
-                _send(connection, job(item), shared, slot)
-            except OSError:
-                raise
+                message = _pickled(job(item))
             except Exception as error:
-                failure = _Failure(str(item), type(error).__name__, str(error), traceback.format_exc())
-                _send(connection, failure, shared, slot)
+                message = _pickled(_Failure(str(item), type(error).__name__, str(error), traceback.format_exc()))
+            _send(connection, *message, shared, slot)
     except (EOFError, OSError):  # the parent has gone
         pass
 
 
-def _send(connection: Connection, result: Any, shared: mmap.mmap, slot: int) -> None:
-    """Send a result, its arrays through shared memory where they fit."""
+def _pickled(result: Any) -> tuple[bytes, list[memoryview]]:
+    """Pickle a result, but for its arrays, which are given as they lie in memory."""
     buffers: list[pickle.PickleBuffer] = []
     data = pickle.dumps(result, protocol=5, buffer_callback=buffers.append)
-    pieces = [buffer.raw() for buffer in buffers]
+    return data, [buffer.raw() for buffer in buffers]
+
+
+def _send(connection: Connection, data: bytes, pieces: list[memoryview], shared: mmap.mmap, slot: int) -> None:
+    """Send a pickled result, its arrays through shared memory where they fit."""
     sizes = [len(piece) for piece in pieces]
     if sum(sizes) <= SLOT:
         for piece, at in zip(pieces, accumulate(sizes, initial=slot * SLOT), strict=False):
             shared[at : at + len(piece)] = piece
-        connection.send((data, sizes, slot, True))
+        connection.send((data, sizes, slot))
     else:
-        connection.send((data, sizes, slot, False))
+        connection.send((data, sizes, slot))
         for piece in pieces:
             connection.send_bytes(piece)
 

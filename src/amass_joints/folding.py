@@ -85,6 +85,24 @@ class FoldedBody:
             step_matrix=_fix_shape(self.steps, self.num_betas, betas, dtype),
         )
 
+    def for_kernels(
+        self,
+        pair_matrix: Float[np.ndarray, "pair_rows pair_columns"],
+        step_matrix: Float[np.ndarray, "step_rows step_columns"],
+    ) -> kernels.Body:
+        """Give the body as kernels take it, with these matrices, in their dtype."""
+        return kernels.Body(
+            bones=self.bones,
+            parents=self.parents,
+            featured=self.featured,
+            pair_joints=self.pair_joints,
+            pair_bones=self.pair_bones,
+            pair_weights=self.pair_weights.astype(pair_matrix.dtype),
+            row_sums=self.row_sums,
+            pair_matrix=pair_matrix,
+            step_matrix=step_matrix,
+        )
+
 
 @dataclass(frozen=True)
 class ShapedBody:
@@ -136,14 +154,7 @@ class ShapedBody:
         if looked_at.dtype.kind not in "iu" or ((looked_at < 0) | (looked_at >= frames)).any():
             raise InputError(f"looked_at: expected integers from 0 to {frames - 1}, found {looked_at}.")
         num_dmpls = min(dmpls.shape[1], self.step_matrix.shape[1] - 1)
-        body = kernels.Body(
-            bones=folded.bones,
-            parents=folded.parents,
-            featured=folded.featured,
-            pair_joints=folded.pair_joints,
-            pair_bones=folded.pair_bones,
-            pair_weights=folded.pair_weights.astype(self.pair_matrix.dtype),
-            row_sums=folded.row_sums,
+        body = folded.for_kernels(
             pair_matrix=self.pair_matrix[:, : 1 + 9 * len(folded.featured) + num_dmpls],
             step_matrix=self.step_matrix[:, : 1 + num_dmpls],
         )

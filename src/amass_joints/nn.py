@@ -141,14 +141,7 @@ def _with_open_shape(folded: FoldedBody) -> Body:
         [vectors[:, :, :1], vectors[:, :, betas.stop : dmpls.start], vectors[:, :, betas], vectors[:, :, dmpls]], axis=2
     ).swapaxes(0, 1)
     steps = folded.steps.swapaxes(0, 1)
-    return Body(
-        bones=folded.bones,
-        parents=folded.parents,
-        featured=folded.featured,
-        pair_joints=folded.pair_joints,
-        pair_bones=folded.pair_bones,
-        pair_weights=folded.pair_weights,
-        row_sums=folded.row_sums,
+    return folded.for_kernels(
         pair_matrix=by_axis.reshape(-1, by_axis.shape[2]),
         step_matrix=steps.reshape(-1, steps.shape[2]),
     )

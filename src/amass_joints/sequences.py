@@ -124,9 +124,6 @@ class OpenSequence:
             yield FrameBlock(start, stop, arrays["poses"], arrays["trans"], arrays.get("dmpls"))
 
 
-# ---------------------------------------------------------------------------------------------- reading
-
-
 def read_sequence(path: str | os.PathLike[str], *, dmpls: bool = True) -> Sequence | Skipped | NotASequence:
     """Read and check one SMPL+H sequence file.
 

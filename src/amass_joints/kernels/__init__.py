@@ -13,9 +13,6 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-TINY = 1e-100
-"""Radians: below it a rotation is none, and dividing by it overflows nothing."""
-
 
 @dataclass(frozen=True)
 class Body:
