@@ -38,7 +38,7 @@ def startup(rounds: int, first_rounds: int) -> Result:
         convert: tuple[str | Path, ...] = (program, "convert", *corpus.options, "--out-dir", work / "joints", "--quiet")
 
         def with_cache(cache: Path) -> Usage:
-            return measure(convert, {"NUMBA_CACHE_DIR": str(cache)})
+            return measure(convert, {"XDG_CACHE_HOME": str(cache)})
 
         def first() -> Usage:
             with tempfile.TemporaryDirectory() as empty:

@@ -217,10 +217,9 @@ one, none = np.ones((1, 1)), np.zeros((1, 3, 0))
 body = BodyModel(np.zeros((1, 3)), none, none, none, one, one, np.array([-1]))
 print(fold(body, JointRegressor(one)).with_shape(np.zeros(0)).pose(np.zeros((1, 3)), np.ones((1, 3))))
 """
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
     for _ in range(2):
         result = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
         assert result.stdout == "[[[1. 1. 1.]]]\n", result.stderr
-        for file in tmp_path.rglob("*.nb?"):
-            file.write_bytes(b"")
-    assert list(tmp_path.rglob("*.nbi"))
+        (kept,) = tmp_path.glob("amass-joints/kernel-float32-*")
+        kept.write_bytes(kept.read_bytes()[:-100])

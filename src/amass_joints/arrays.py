@@ -21,6 +21,7 @@ import zipfile
 import zlib
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -236,8 +237,7 @@ class ArrayReader:
 
     def check_real(self) -> None:
         """See that the array holds real numbers."""
-        with _readable_faults(self._name):
-            _check_real(self.header.dtype)
+        _check_real(self.header.dtype, self._name)
 
     def _read(self) -> np.ndarray:
         header = self.header
@@ -281,9 +281,13 @@ def float64(array: np.ndarray) -> Float[np.ndarray, "..."]:
     return np.asarray(array, np.float64, order="C")
 
 
-def _check_real(dtype: np.dtype[np.generic]) -> None:
+def _check_real(dtype: np.dtype[np.generic], name: str = "") -> None:
     if dtype.kind not in "fiu":
-        raise ArrayFileError(f"expected real numbers, found {dtype}")
+        raise ArrayFileError(f"{_array(name)}expected real numbers, found {dtype}")
+
+
+def _array(name: str) -> str:
+    return f"array '{name}': " if name else ""
 
 
 def listed(names: tuple[str, ...], most: int = 12) -> str:
@@ -305,6 +309,18 @@ def _read_header(stream: Stream, size: int) -> ArrayHeader:
         raise ArrayFileError(f"its format version {version} is not one of (1, 0) and (2, 0)")
     length = start[8:] if version == (1, 0) else start[8:] + stream.read(2)
     text = stream.read(min(int.from_bytes(length, "little"), size))
+    header = _header(version, length, text)
+    promised = math.prod(header.shape) * header.dtype.itemsize
+    found = size - 8 - len(length) - len(text)
+    if promised != found:
+        raise ArrayFileError(
+            f"its header promises {promised} bytes ({header.shape} {header.dtype}), the file holds {found}"
+        )
+    return header
+
+
+@lru_cache(maxsize=256)  # those of small arrays are the same in most files
+def _header(version: tuple[int, int], length: bytes, text: bytes) -> ArrayHeader:
     try:
         shape, fortran_order, dtype = _parse_header(version, length, text)
     except (ValueError, TypeError, SyntaxError, OverflowError, RecursionError, tokenize.TokenError) as error:
@@ -313,10 +329,6 @@ def _read_header(stream: Stream, size: int) -> ArrayHeader:
         raise ArrayFileError("it holds pickled Python objects, which are never loaded")
     if min(shape, default=0) < 0 or max(shape, default=0) >= 2**63 or len(shape) > 32 or not dtype.itemsize:
         raise ArrayFileError(f"its header gives the shape {shape} of {dtype}")
-    promised = math.prod(shape) * dtype.itemsize
-    found = size - 8 - len(length) - len(text)
-    if promised != found:
-        raise ArrayFileError(f"its header promises {promised} bytes ({shape} {dtype}), the file holds {found}")
     return ArrayHeader(shape, dtype, fortran_order)
 
 
@@ -349,7 +361,7 @@ class _readable_faults:
     ) -> None:
         if error is None:
             return
-        array = f"array '{self._name}': " if self._name else ""
+        array = _array(self._name)
         match error:
             case ArrayFileError():
                 raise ArrayFileError(f"{array}{error}") from error

@@ -220,4 +220,3 @@ def _start_lightly() -> None:
     """Leave out what would make the start of this process longer, and is of no use in it."""
     gc.set_threshold(100_000)  # imports make many objects, and no garbage
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the work is shared out among workers
-    sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]  # Numba would import it, if it could

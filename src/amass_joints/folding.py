@@ -38,32 +38,18 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 
-@dataclass(frozen=True)
-class FoldedBody:
-    """What a body model and a joint regressor become together. Bones that change no result are gone."""
+@dataclass(frozen=True, eq=False)
+class FoldedBody(kernels.Structure):
+    """What a body model and a joint regressor become together."""
 
     num_joints: int
     """How many joints the body model has, and ``poses`` rotation vectors."""
     num_betas: int
     """How many shape coefficients the body model has."""
-    bones: Int[np.ndarray, " bones"]
-    """The joints whose rotation matters, parents before children; the first ``chain`` of them carry the rest."""
-    parents: Int[np.ndarray, " chain"]
-    """For each bone of the kinematic chain its parent's index in ``bones``; -1 for the root."""
-    featured: Int[np.ndarray, " featured"]
-    """Indices in ``bones`` of those with pose features, in the order of the features."""
-    pair_joints: Int[np.ndarray, " pairs"]
-    """For each pair of a regressed joint and a bone that moves it: the regressed joint, ascending ..."""
-    pair_bones: Int[np.ndarray, " pairs"]
-    """... and the bone, as an index in ``bones``."""
-    pair_weights: Float[np.ndarray, " pairs"]
-    """c_nk."""
     pair_vectors: Float[np.ndarray, "pairs 3 pair_columns"]
     """z_nk as linear in (1, betas, pose features, dmpls); metres, model space."""
     steps: Float[np.ndarray, "chain 3 step_columns"]
     """J_k - J_parent(k), for the root J_0, as linear in (1, betas, dmpls); metres, model space."""
-    row_sums: Float[np.ndarray, " regressed_joints"]
-    """s_n."""
 
     def with_shape(self, betas: Float[np.ndarray, " betas"], dtype: DTypeLike = np.float32) -> ShapedBody:
         """Fix the shape of a sequence.
@@ -83,24 +69,6 @@ class FoldedBody:
             folded=self,
             pair_matrix=_fix_shape(self.pair_vectors, self.num_betas, betas, dtype),
             step_matrix=_fix_shape(self.steps, self.num_betas, betas, dtype),
-        )
-
-    def for_kernels(
-        self,
-        pair_matrix: Float[np.ndarray, "pair_rows pair_columns"],
-        step_matrix: Float[np.ndarray, "step_rows step_columns"],
-    ) -> kernels.Body:
-        """Give the body as kernels take it, with these matrices, in their dtype."""
-        return kernels.Body(
-            bones=self.bones,
-            parents=self.parents,
-            featured=self.featured,
-            pair_joints=self.pair_joints,
-            pair_bones=self.pair_bones,
-            pair_weights=self.pair_weights.astype(pair_matrix.dtype),
-            row_sums=self.row_sums,
-            pair_matrix=pair_matrix,
-            step_matrix=step_matrix,
         )
 
 
@@ -154,7 +122,8 @@ class ShapedBody:
         if looked_at.dtype.kind not in "iu" or ((looked_at < 0) | (looked_at >= frames)).any():
             raise InputError(f"looked_at: expected integers from 0 to {frames - 1}, found {looked_at}.")
         num_dmpls = min(dmpls.shape[1], self.step_matrix.shape[1] - 1)
-        body = folded.for_kernels(
+        body = kernels.Body(
+            structure=folded,
             pair_matrix=self.pair_matrix[:, : 1 + 9 * len(folded.featured) + num_dmpls],
             step_matrix=self.step_matrix[:, : 1 + num_dmpls],
         )

@@ -141,7 +141,8 @@ def _with_open_shape(folded: FoldedBody) -> Body:
         [vectors[:, :, :1], vectors[:, :, betas.stop : dmpls.start], vectors[:, :, betas], vectors[:, :, dmpls]], axis=2
     ).swapaxes(0, 1)
     steps = folded.steps.swapaxes(0, 1)
-    return folded.for_kernels(
+    return Body(
+        structure=folded,
         pair_matrix=by_axis.reshape(-1, by_axis.shape[2]),
         step_matrix=steps.reshape(-1, steps.shape[2]),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import platform
 import warnings
@@ -157,6 +156,8 @@ def _numbers(dataset: DatasetReport) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
+    import importlib.metadata  # which takes its time, and reports are not always saved
+
     return {
         **{name: importlib.metadata.version(name) for name in ("amass-joints", "numpy", "numba")},
         "python": platform.python_version(),

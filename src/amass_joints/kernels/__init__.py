@@ -14,19 +14,35 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
-@dataclass(frozen=True)
-class Body:
-    """A shaped body as kernels take it. Shapes and meanings are those of :class:`amass_joints.folding.FoldedBody`."""
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """What a body has whatever its shape. Bones that change no result are gone."""
 
     bones: Int[np.ndarray, " bones"]
+    """The joints whose rotation matters, parents before children; the first ``chain`` of them carry the rest."""
     parents: Int[np.ndarray, " chain"]
+    """For each bone of the kinematic chain its parent's index in ``bones``; -1 for the root."""
     featured: Int[np.ndarray, " featured"]
+    """Indices in ``bones`` of those with pose features, in the order of the features."""
     pair_joints: Int[np.ndarray, " pairs"]
+    """For each pair of a regressed joint and a bone that moves it: the regressed joint, ascending ..."""
     pair_bones: Int[np.ndarray, " pairs"]
+    """... and the bone, as an index in ``bones``."""
     pair_weights: Float[np.ndarray, " pairs"]
+    """c_nk."""
     row_sums: Float[np.ndarray, " regressed_joints"]
+    """s_n."""
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A body whose shape is fixed."""
+
+    structure: Structure
     pair_matrix: Float[np.ndarray, "pair_rows pair_columns"]
+    """z_nk as a matrix on the column (1, pose features, dmpls), rows (axis, pair)."""
     step_matrix: Float[np.ndarray, "step_rows step_columns"]
+    """The chain's steps as a matrix on the column (1, dmpls), rows (axis, bone)."""
 
 
 def pose(
@@ -51,18 +67,17 @@ def pose(
 def warm_up(device: str, dtype: str) -> None:
     """Load the kernel of a device, which takes long: while something else waits for a file, say."""
     one, none = np.zeros((1, 3), dtype), np.empty(0, np.int64)
-    joint = Body(
+    joint = Structure(
         bones=np.zeros(1, np.int64),
         parents=np.full(1, -1),
         featured=none,
         pair_joints=np.zeros(1, np.int64),
         pair_bones=np.zeros(1, np.int64),
-        pair_weights=np.ones(1, dtype),
+        pair_weights=np.ones(1),
         row_sums=np.ones(1),
-        pair_matrix=one.reshape(3, 1),
-        step_matrix=one.reshape(3, 1),
     )
-    pose(joint, np.zeros((1, 3)), np.zeros((1, 3)), np.empty((1, 0)), np.zeros(1, np.int64), device)
+    body = Body(joint, pair_matrix=one.reshape(3, 1), step_matrix=one.reshape(3, 1))
+    pose(body, np.zeros((1, 3)), np.zeros((1, 3)), np.empty((1, 0)), np.zeros(1, np.int64), device)
 
 
 def problem_with_device(device: str) -> str | None:

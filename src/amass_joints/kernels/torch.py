@@ -41,7 +41,7 @@ def pose(
     Each thread has a stream of its own, on which copies and arithmetic wait for nothing but each other, and a block is
     fetched only when the one after it is on its way: threads and blocks overlap.
     """
-    positions = np.empty((len(looked_at), len(body.row_sums), 3), body.pair_matrix.dtype)
+    positions = np.empty((len(looked_at), len(body.structure.row_sums), 3), body.pair_matrix.dtype)
     lane = _lane(torch.device(device))
     on_the_way: deque[tuple[int, torch.Tensor, torch.cuda.Event | None]] = deque()
 
@@ -78,7 +78,7 @@ class _Lane:
         """Have the body's arrays on the device; those of the call before stay, if they are the same."""
         if self.body is None or not _same(self.body, body):
             self.posing = Posing(body).to(self.device)
-            self.row_sums = torch.tensor(body.row_sums, device=self.device)
+            self.row_sums = torch.tensor(body.structure.row_sums, device=self.device)
             self.body = body  # kept, so that no other array can come to lie where its arrays are
 
     def send(self, array: np.ndarray, frames: np.ndarray) -> torch.Tensor:
@@ -125,7 +125,7 @@ def _same(a: Body, b: Body) -> bool:
         return array.__array_interface__["data"], array.shape, array.strides, array.dtype
 
     return (
-        a.pair_bones is b.pair_bones
+        a.structure is b.structure
         and place(a.pair_matrix) == place(b.pair_matrix)
         and place(a.step_matrix) == place(b.step_matrix)
     )
@@ -148,22 +148,22 @@ class Posing(torch.nn.Module):
 
     def __init__(self, body: Body) -> None:
         super().__init__()
-        depths = _depths(body.parents)
+        depths = _depths(body.structure.parents)
         firsts = np.searchsorted(depths, np.arange(depths[-1] + 2))
         self.depths = list(pairwise(firsts.tolist()))
         constant, matrix = _linear(body)
         constants = {
             # Where the bones' rotation vectors lie in poses, by (axis, bone).
-            "bone_values": np.add.outer(np.arange(3), 3 * body.bones).ravel(),
-            "featured": body.featured,
+            "bone_values": np.add.outer(np.arange(3), 3 * body.structure.bones).ravel(),
+            "featured": body.structure.featured,
             "constant": constant[:, None],
             "matrix": matrix,
             # For each bone, its parent's place among the bones of that depth.
-            "carriers": body.parents - np.where(depths > 0, firsts[depths - 1], 0),
+            "carriers": body.structure.parents - np.where(depths > 0, firsts[depths - 1], 0),
             # The last pair is the one of zeros.
-            "pair_bones": np.append(body.pair_bones, 0),
-            "pair_weights": np.append(body.pair_weights, 0)[:, None].astype(matrix.dtype),
-            "pairs_of_joints": _pairs_of_joints(body.pair_joints, len(body.row_sums)),
+            "pair_bones": np.append(body.structure.pair_bones, 0),
+            "pair_weights": np.append(body.structure.pair_weights, 0)[:, None].astype(matrix.dtype),
+            "pairs_of_joints": _pairs_of_joints(body.structure.pair_joints, len(body.structure.row_sums)),
         }
         for name, array in constants.items():
             self.register_buffer(name, torch.tensor(array), persistent=False)
@@ -215,7 +215,7 @@ def _linear(body: Body) -> tuple[np.ndarray, np.ndarray]:
     Rows are the pairs' vectors by (axis, pair), the last of the pairs being one of zeros, and the chain's steps by
     (axis, bone). Features are by (element of the matrix, bone), as the rotations lie.
     """
-    pairs, chain, featured = len(body.pair_joints), len(body.parents), len(body.featured)
+    pairs, chain, featured = len(body.structure.pair_joints), len(body.structure.parents), len(body.structure.featured)
     dmpls = body.step_matrix.shape[1] - 1
     first_dmpl = 1 + 9 * featured
     vectors = np.pad(body.pair_matrix.reshape(3, pairs, first_dmpl + dmpls), [(0, 0), (0, 1), (0, 0)])
