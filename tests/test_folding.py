@@ -186,6 +186,7 @@ def test_a_regressor_for_another_mesh_is_refused() -> None:
         ({"looked_at": np.zeros(300, bool)}, "integers from 0 to 299"),
         ({"looked_at": np.array([1.0])}, "integers from 0 to 299"),
         ({"looked_at": np.array([-1])}, "0 to 299"),
+        ({"looked_at": np.zeros((300, 0), int)}, "a vector of integers from 0 to 299"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(change: dict[str, np.ndarray], expected: str) -> None:
@@ -207,19 +208,53 @@ def test_a_shape_that_makes_no_sense_is_refused() -> None:
             fold(case.body, case.regressor).with_shape(case.betas, dtype)
 
 
-def test_a_damaged_cache_of_compiled_code_is_done_without(tmp_path: Path) -> None:
-    script = """
+POSE = """
+import os, pwd, sys
+if "HOME" not in os.environ:
+    pwd.getpwuid = {}.__getitem__  # as for a user of a container
 import numpy as np
 from amass_joints.body_models import BodyModel
 from amass_joints.folding import fold
 from amass_joints.regressors import JointRegressor
 one, none = np.ones((1, 1)), np.zeros((1, 3, 0))
 body = BodyModel(np.zeros((1, 3)), none, none, none, one, one, np.array([-1]))
-print(fold(body, JointRegressor(one)).with_shape(np.zeros(0)).pose(np.zeros((1, 3)), np.ones((1, 3))))
+shaped = fold(body, JointRegressor(one)).with_shape(np.zeros(0))
+print(shaped.pose(np.zeros((200, 3)), np.ones((200, 3))).mean(), "numba" in sys.modules)
 """
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+
+
+def pose_in_a_new_process(compiles: bool, directory: Path, **environment: str) -> None:
+    unset = {"HOME", "XDG_CACHE_HOME"}
+    inherited = {name: value for name, value in os.environ.items() if name not in unset}
+    result = subprocess.run(
+        [sys.executable, "-c", POSE], env=inherited | environment, cwd=directory, capture_output=True, text=True
+    )
+    assert result.stdout == f"1.0 {compiles}\n", result.stderr
+
+
+def test_compiled_code_is_kept_and_damage_to_it_noticed(tmp_path: Path) -> None:
+    def first_and_second() -> None:
+        for compiles in (True, False):
+            pose_in_a_new_process(compiles, tmp_path, XDG_CACHE_HOME=str(tmp_path))
+
+    first_and_second()
+    (kept,) = tmp_path.glob("amass-joints/kernel-float32-*")
+    whole = kept.read_bytes()
+    for damaged in (whole[:-100], b"", whole[:5000] + b"?" + whole[5001:]):
+        kept.write_bytes(damaged)
+        first_and_second()
+
+
+def test_without_a_place_to_keep_it_the_code_is_compiled_each_time(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     for _ in range(2):
-        result = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-        assert result.stdout == "[[[1. 1. 1.]]]\n", result.stderr
-        (kept,) = tmp_path.glob("amass-joints/kernel-float32-*")
-        kept.write_bytes(kept.read_bytes()[:-100])
+        pose_in_a_new_process(True, tmp_path)
+        pose_in_a_new_process(True, tmp_path, XDG_CACHE_HOME=str(tmp_path / "file"))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("setting", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
+def test_settings_for_debugging_other_code_change_nothing(tmp_path: Path, setting: str) -> None:
+    pose_in_a_new_process(True, tmp_path, XDG_CACHE_HOME=str(tmp_path), **{setting: "1"})
+    pose_in_a_new_process(False, tmp_path, XDG_CACHE_HOME=str(tmp_path), **{setting: "1"})
+    pose_in_a_new_process(True, tmp_path, XDG_CACHE_HOME=str(tmp_path))

@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -192,9 +192,8 @@ def convert_tree(
         raise InputError(f"the number of workers is {workers}, expected 1 or more.")
     only = as_globs(only)
     out_dir = Path(out_dir)
-    bodies = _bodies(Path(joint_regressor), body_models, settings)
-    ready = _get_ready(bodies, settings)
     found = [(dataset, out_dir / f"{dataset.name}.npz") for dataset in find_datasets(Path(amass_dir), only)]
+    bodies = _bodies(Path(joint_regressor), body_models, settings)
     check_writable(out_dir)
     for _, output in found:
         check_target(output)
@@ -215,7 +214,7 @@ def convert_tree(
     # Every worker does its own matrix products; a BLAS that shares them out only gets in the way.
     with threadpool_limits(1, user_api="blas"):
         if to_convert:
-            ready()
+            _get_ready(bodies, settings)
         with closing(executors.run(job, to_convert, workers, processes=processes)) as outcomes:
             for dataset, output in found:
                 if dataset.name in there_already:
@@ -274,12 +273,11 @@ def _with_usable_device(settings: Settings, listener: Listener) -> Settings:
     return replace(settings, device="cpu")
 
 
-def _get_ready(bodies: FoldedBodies, settings: Settings) -> Callable[[], None]:
-    """Begin to load the kernel and the bodies, and give what waits for them.
+def _get_ready(bodies: FoldedBodies, settings: Settings) -> None:
+    """Load the kernel and the bodies. What goes wrong does so again where they are needed, and is said there.
 
-    What goes wrong does so again where they are needed, and is said there. Not in this thread, where Numba, while it is
-    imported, would lose a Ctrl-C; nor in threads that would be waited for, because the first time the kernel is
-    compiled, which takes seconds.
+    Not in this thread, where Numba, while it is imported, would lose a Ctrl-C; nor in threads that would be waited for,
+    because the first time the kernel is compiled, which takes seconds.
     """
 
     def warm_up() -> None:
@@ -289,12 +287,8 @@ def _get_ready(bodies: FoldedBodies, settings: Settings) -> Callable[[], None]:
     threads = [threading.Thread(target=one, daemon=True) for one in (warm_up, bodies.get_ready)]
     for thread in threads:
         thread.start()
-
-    def wait() -> None:
-        for thread in threads:
-            thread.join()
-
-    return wait
+    for thread in threads:
+        thread.join()
 
 
 def _body_files(bodies: FoldedBodies, reports: list[DatasetReport]) -> list[Path]:

@@ -119,8 +119,8 @@ class ShapedBody:
         }
         if shapes != expected:
             raise InputError(f"the arrays have the shapes {shapes}, expected {expected}.")
-        if looked_at.dtype.kind not in "iu" or ((looked_at < 0) | (looked_at >= frames)).any():
-            raise InputError(f"looked_at: expected integers from 0 to {frames - 1}, found {looked_at}.")
+        if looked_at.ndim != 1 or looked_at.dtype.kind not in "iu" or ((looked_at < 0) | (looked_at >= frames)).any():
+            raise InputError(f"looked_at: expected a vector of integers from 0 to {frames - 1}, found {looked_at}.")
         num_dmpls = min(dmpls.shape[1], self.step_matrix.shape[1] - 1)
         body = kernels.Body(
             structure=folded,

@@ -10,6 +10,7 @@ what is read is not what is written: hence the small scratch arrays, whose sizes
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -18,9 +19,13 @@ import numpy as np
 from numba import carray, cfunc, from_dtype, njit, types  # type: ignore[attr-defined]
 
 from amass_joints.kernels.cpu import BLOCK, BLOCKS_AT_A_TIME
+from amass_joints.kernels.machine_code import NUM_ARGUMENTS
 
-Address: TypeAlias = Any
-"""Of an array; the function of that name makes the array of it."""
+# The types of arguments: addresses of arrays of float32 or float64, of float64, of int64; and sizes.
+Reals: TypeAlias = Any
+Doubles: TypeAlias = Any
+Indices: TypeAlias = Any
+Size: TypeAlias = int
 
 HALF_TURN_SQUARED = np.pi**2
 TURN = 2 * np.pi
@@ -36,23 +41,20 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 
 
 def compile_for(dtype: np.dtype[Any]) -> dict[str, Any]:
-    """Compile the functions, with ``dtype`` as that of real numbers, for the processor at hand."""
-    address: Any = types.CPointer
-    real, double, index, size = address(from_dtype(dtype)), address(types.float64), address(types.int64), types.intp
+    """Compile the functions, with ``dtype`` as that of ``Reals``, for the processor at hand."""
+    address: Callable[..., Any] = types.CPointer
     arguments = {
-        linearise: (
-            *(index, index, real, real, real, double, real, size, size),
-            *(double, size, double, index, size, size),
-        ),
-        assemble: (
-            *(real, index, index, real, real, index, index, real, double, real, real, real, real, size, size, size),
-            *(double, real, index, size, size),
-        ),
+        "Reals": address(from_dtype(dtype)),
+        "Doubles": address(types.float64),
+        "Indices": address(types.int64),
+        "Size": types.intp,
     }
-    return {
-        function.__name__: cfunc(types.void(*types_of_arguments), **_OPTIONS)(function)
-        for function, types_of_arguments in arguments.items()
-    }
+    compiled = {}
+    for function in (linearise, assemble):
+        signature = [arguments[parameter.annotation] for parameter in inspect.signature(function).parameters.values()]
+        assert len(signature) == NUM_ARGUMENTS[function.__name__]
+        compiled[function.__name__] = cfunc(types.void(*signature), **_OPTIONS)(function)
+    return compiled
 
 
 def _inlined(function: Callable[..., None]) -> Callable[..., None]:
@@ -62,21 +64,21 @@ def _inlined(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def linearise(
-    bones: Address,
-    rows: Address,
-    columns: Address,
-    dmpl_columns: Address,
-    soft_tissue: Address,
-    vectors: Address,
-    matrices: Address,
-    num_bones: int,
-    num_dmpls: int,
-    poses: Address,
-    num_values: int,
-    dmpls: Address,
-    frames: Address,
-    start: int,
-    stop: int,
+    bones: Indices,
+    rows: Indices,
+    columns: Reals,
+    dmpl_columns: Reals,
+    soft_tissue: Reals,
+    vectors: Doubles,
+    matrices: Reals,
+    num_bones: Size,
+    num_dmpls: Size,
+    poses: Doubles,
+    num_values: Size,
+    dmpls: Doubles,
+    frames: Indices,
+    start: Size,
+    stop: Size,
 ) -> None:
     """Fill in R - I of each bone, which is what the pose features are, and the soft tissue."""
     poses = carray(poses, (1, num_values))
@@ -155,27 +157,27 @@ def _rotate(vectors: np.ndarray, matrices: np.ndarray) -> None:
 
 
 def assemble(
-    columns: Address,
-    rows: Address,
-    parents: Address,
-    steps: Address,
-    vectors: Address,
-    pair_joints: Address,
-    pair_bones: Address,
-    pair_weights: Address,
-    row_sums: Address,
-    rotations: Address,
-    places: Address,
-    joints: Address,
-    components: Address,
-    num_chain: int,
-    num_pairs: int,
-    num_joints: int,
-    trans: Address,
-    positions: Address,
-    frames: Address,
-    start: int,
-    stop: int,
+    columns: Reals,
+    rows: Indices,
+    parents: Indices,
+    steps: Reals,
+    vectors: Reals,
+    pair_joints: Indices,
+    pair_bones: Indices,
+    pair_weights: Reals,
+    row_sums: Doubles,
+    rotations: Reals,
+    places: Reals,
+    joints: Reals,
+    components: Reals,
+    num_chain: Size,
+    num_pairs: Size,
+    num_joints: Size,
+    trans: Doubles,
+    positions: Reals,
+    frames: Indices,
+    start: Size,
+    stop: Size,
 ) -> None:
     """Chain, skin, translate: from what is linear to the regressed joints."""
     columns = carray(columns, (1, BLOCKS_AT_A_TIME, BLOCK))

@@ -52,6 +52,7 @@ class _Workbench:
     """
 
     def __init__(self, structure: Structure, real: np.dtype[Any], num_columns: int, num_dmpls: int) -> None:
+        assert num_columns == 1 + 9 * len(structure.featured) + num_dmpls
         functions = machine_code.load(real)
         num_bones, num_chain = len(structure.bones), len(structure.parents)
         num_pairs, num_joints = len(structure.pair_joints), len(structure.row_sums)
@@ -68,23 +69,24 @@ class _Workbench:
         self.soft_tissue[0] = 1
         self.vectors = np.zeros((3 * num_pairs, WIDTH), real)
         self.steps = np.zeros((3 * num_chain, WIDTH), real)
-        self._told: list[np.ndarray] = []  # the arrays whose addresses the functions know
+        self._told: list[np.ndarray] = [columns]  # the arrays whose addresses the functions know
 
-        def at(array: np.ndarray, dtype: np.dtype[Any] = real) -> int:
+        def at(array: np.ndarray, dtype: np.dtype[Any] = real) -> int:  # of what is only read
             self._told.append(np.ascontiguousarray(array, dtype))
             return address(self._told[-1], dtype)
 
         def room(num_rows: int, dtype: np.dtype[Any] = real) -> int:
-            return at(np.zeros((num_rows, BLOCK), dtype), dtype)
+            self._told.append(np.zeros((num_rows, BLOCK), dtype))
+            return address(self._told[-1], dtype)
 
-        rows_at, columns_at = at(rows, INDEX), at(columns)
+        rows_at, columns_at = at(rows, INDEX), address(columns, real)
         self.linearise = partial(
             functions.linearise,
             at(structure.bones, INDEX),
             rows_at,
             columns_at,
-            at(columns[num_columns - num_dmpls :]),
-            at(self.soft_tissue[1:]),
+            address(columns[num_columns - num_dmpls :], real),
+            address(self.soft_tissue[1:], real),
             room(4, DOUBLE),
             room(9),
             num_bones,
@@ -95,8 +97,8 @@ class _Workbench:
             columns_at,
             rows_at,
             at(structure.parents, INDEX),
-            at(self.steps),
-            at(self.vectors),
+            address(self.steps, real),
+            address(self.vectors, real),
             at(structure.pair_joints, INDEX),
             at(structure.pair_bones, INDEX),
             at(structure.pair_weights),
