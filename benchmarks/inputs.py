@@ -58,7 +58,7 @@ def load(sequence: Path | None, joint_regressor: Path | None, body_models: Path 
         motion = aj.read_sequence(sequence or stand_ins / "data/Gait/01/walk_poses.npz")
         if not isinstance(motion, aj.Sequence):
             raise aj.InputError(f"{sequence}: {motion}")
-        files = body_model_files(body_models or stand_ins / "body_models", dmpls=True)[motion.gender]
+        files = body_model_files(body_models or stand_ins / "body_models", dmpls=True)["smplh", motion.gender]
         return Inputs(
             body=aj.load_body_model(files.body, files.dmpls),
             regressor=aj.load_regressor(joint_regressor or stand_ins / "J_regressor_h36m.npy"),

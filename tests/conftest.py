@@ -14,7 +14,18 @@ for name in ("Bool", "Float", "Int"):
 jaxtyping.install_import_hook(
     [
         f"amass_joints.{module}"
-        for module in ("arrays", "bodies", "body_models", "convert", "datasets", "demo", "finding", "folding", "mesh")
+        for module in (
+            "arrays",
+            "bodies",
+            "body_models",
+            "conversion",
+            "convert",
+            "datasets",
+            "demo",
+            "finding",
+            "folding",
+            "mesh",
+        )
     ]
     + [f"amass_joints.{module}" for module in ("regressors", "report", "resample", "scan", "sequences")],
     "typechecker.check",

@@ -213,20 +213,32 @@ def test_scan(clone: Path) -> None:
     write_sequence(clone / "data/CMU/02/stiff_poses.npz", dmpls=None, mocap_framerate=60.0, gender="neutral")
     write_sequence(clone / "data/CMU/02/smplx_poses.npz", poses=np.zeros((24, 165)))
     np.savez(clone / "data/CMU/02/shape.npz", betas=np.zeros(16))
-    result = run("scan", clone / "data")
+    result = run("scan", clone / "data", "--body-models", clone / "support_data/body_models")
     assert result.returncode == 0
+    models = clone / "support_data/body_models"
     assert result.stdout.splitlines() == [
-        "CMU: sequences 2; hours 0.00; frames 144; Hz 60 (1), 120 (1); genders male (1), neutral (1); "
-        "without DMPLs 1; skipped 1",
-        "KIT: sequences 1; hours 0.00; frames 60; Hz 120 (1); genders female (1); without DMPLs 0; skipped 1",
-        "total: sequences 3; hours 0.00; frames 204; Hz 60 (1), 120 (2); genders female (1), male (1), neutral (1); "
-        "without DMPLs 1; skipped 2",
-        "Skipped (2):",
-        "  CMU/02/smplx_poses: an SMPL-X sequence: 165 pose values a frame, expected 156 (SMPL+H)",
+        "CMU: variant SMPL+H, SMPL-X; sequences 3; hours 0.00; frames 168; Hz 60 (1), 120 (2); genders male (2), "
+        "neutral (1); without DMPLs 1; skipped 0",
+        "KIT: variant SMPL+H; sequences 1; hours 0.00; frames 60; Hz 120 (1); genders female (1); without DMPLs 0; "
+        "skipped 1",
+        "total: variant SMPL+H, SMPL-X; sequences 4; hours 0.00; frames 228; Hz 60 (1), 120 (3); genders female (1), "
+        "male (2), neutral (1); without DMPLs 1; skipped 1",
+        "Skipped (1):",
         "  KIT/3/bro\\x1b[31mken_poses: broken or truncated (File is not a zip file)",
         "Passed over, because they are no sequences (shape.npz and the like): 1 files.",
+        "Body model files:",
+        f"  there    {models}/dmpls/female/model.npz, for 1 sequences",
+        f"  there    {models}/dmpls/male/model.npz, for 1 sequences",
+        f"  there    {models}/smplh/female/model.npz, for 1 sequences",
+        f"  there    {models}/smplh/male/model.npz, for 1 sequences",
+        f"  there    {models}/smplh/neutral/model.npz, for 1 sequences",
+        f"  MISSING  {models}/smplx/male/model.npz, for 1 sequences",
+        "To convert this:",
+        f"  amass-joints convert --amass-dir {clone}/data --out-dir joints "
+        f"--joint-regressor {clone}/support_data/J_regressor_h36m.npy --body-models {models} --rate 50",
     ]
-    assert run("scan", clone / "data", "--only", "CMU/02/stiff*").stdout.startswith("CMU: sequences 1;")
+    only = run("scan", clone / "data", "--only", "CMU/02/stiff*")
+    assert only.stdout.startswith("CMU: variant SMPL+H; sequences 1;")
     assert run("scan", clone / "nowhere").returncode == 1
 
 

@@ -15,7 +15,8 @@ import pytest
 import amass_joints as aj
 from amass_files import sequence_arrays, write_sequence
 from amass_joints import bodies, convert, executors, mesh
-from amass_joints.convert import Settings, convert_file, convert_tree
+from amass_joints.conversion import Settings
+from amass_joints.convert import convert_file, convert_tree
 from amass_joints.resample import resample
 from amass_joints.scan import scan_tree
 from amass_joints.sequences import FRAMES_AT_A_TIME
@@ -167,9 +168,9 @@ def test_a_body_model_is_loaded_once(
 ) -> None:
     loaded: list[Path] = []
 
-    def load_body_model(body: Path, dmpls: Path | None) -> aj.BodyModel:
+    def load_body_model(body: Path, *others: Any, **options: Any) -> aj.BodyModel:
         loaded.append(body)
-        return aj.load_body_model(body, dmpls)
+        return aj.load_body_model(body, *others, **options)
 
     monkeypatch.setattr(bodies, "load_body_model", load_body_model)
     for number in range(8):
@@ -222,14 +223,18 @@ def test_the_report_lets_a_run_be_repeated(tmp_path: Path, amass: Path, regresso
         "amass_dir": str(amass),
         "out_dir": str(tmp_path / "out"),
         "joint_regressor": str(regressor),
+        "joints": None,
         "body_models": str(support_data / "body_models"),
         "only": ["CMU"],
+        "keep_names": False,
+        "prefer": "smplh",
         "skip_existing": False,
         "workers": 3,
         "rate": 50,
         "dtype": "float32",
         "dmpls": True,
         "device": "cpu",
+        "fix_frame_rates": False,
     }
     assert set(saved["versions"]) >= {"amass-joints", "numpy", "numba", "python"}
     assert saved["sha256"][str(regressor)] == hashlib.sha256(regressor.read_bytes()).hexdigest()

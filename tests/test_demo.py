@@ -1,24 +1,33 @@
 """The stand-ins have the form of what they stand in for and move as people can; the demo runs as users run it."""
 
+import pickle
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, sparse
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 import amass_joints as aj
 from amass_joints import demo
+from amass_joints.archives import read_members
 from amass_joints.body_models import GENDERS
+from amass_joints.conversion import Settings
+from amass_joints.convert import convert_file
 from amass_joints.demo.body import StandInBody, make_body, make_joint_regressor
 from amass_joints.demo.motions import MOTIONS, make_motion
+from amass_joints.demo.smplx import make_smplx_body
 from amass_joints.finding import find_datasets
 from amass_joints.folding import fold
 from amass_joints.mesh import pose_mesh
 from amass_joints.sequences import read_sequence
-from amass_joints.skeletons import H36M17_SPIN_JOINTS, NUM_BODY_JOINTS, SMPLH_JOINTS, SMPLH_PARENTS
+from amass_joints.skeletons import H36M17_SPIN_JOINTS, NUM_BODY_JOINTS, SMPLH_JOINTS, SMPLH_PARENTS, SMPLX_JOINTS
+
+FACE = slice(22, 25)
+"""SMPL-X's jaw and eyes."""
 
 
 def spin(name: str) -> int:
@@ -45,15 +54,42 @@ def test_body_model_files_have_the_published_keys_shapes_and_types(support_data:
     assert (regressor.shape, regressor.dtype) == ((17, 6890), np.float64)
 
 
-@pytest.mark.parametrize("gender", GENDERS)
-def test_the_mesh_is_one_closed_surface(gender: str) -> None:
-    body = make_body(gender)
+def test_the_smplx_model_file_has_the_published_keys_and_shapes(support_data: Path) -> None:
+    """Those of the older files, with 10 shape and 10 expression components; float32 where they are large."""
+    with np.load(support_data / "body_models/smplx/SMPLX_NEUTRAL.npz") as file:
+        assert {name: (file[name].shape, file[name].dtype.str) for name in file.files} == {
+            "v_template": ((10475, 3), "<f8"),
+            "shapedirs": ((10475, 3, 20), "<f4"),
+            "posedirs": ((10475, 3, 486), "<f4"),
+            "J_regressor": ((55, 10475), "<f8"),
+            "weights": ((10475, 55), "<f8"),
+            "kintree_table": ((2, 55), "<i8"),
+            "f": ((20946, 3), "<u4"),
+        }
+        parents = file["kintree_table"][0]
+    head = SMPLX_JOINTS.index("head")
+    assert parents[0] == 2**32 - 1
+    assert parents[FACE].tolist() == [head, head, head]
+    # Without the face, it is the tree of SMPL+H.
+    names = dict(zip(SMPLX_JOINTS[1:], (SMPLX_JOINTS[parent] for parent in parents[1:]), strict=True))
+    assert [names[name] for name in SMPLH_JOINTS[1:]] == [SMPLH_JOINTS[parent] for parent in SMPLH_PARENTS[1:]]
+
+
+@pytest.fixture(scope="module")
+def smplx_body() -> StandInBody:
+    return make_smplx_body(make_body("neutral"))
+
+
+@pytest.mark.parametrize("body_type", [*GENDERS, "smplx"])
+def test_the_mesh_is_one_closed_surface(body_type: str, smplx_body: StandInBody) -> None:
+    body = smplx_body if body_type == "smplx" else make_body(body_type)
+    vertices = len(body.v_template)
     edges = np.concatenate([body.f[:, [0, 1]], body.f[:, [1, 2]], body.f[:, [2, 0]]]).astype(int)
-    directed = edges[:, 0] * 6890 + edges[:, 1]
+    directed = edges[:, 0] * vertices + edges[:, 1]
     assert len(np.unique(directed)) == len(directed)
-    assert set(directed) == set(edges[:, 1] * 6890 + edges[:, 0])  # each edge once in each direction
-    assert len(np.unique(body.f)) == 6890
-    assert 6890 - len(edges) // 2 + 13776 == 2  # Euler's number of a sphere
+    assert set(directed) == set(edges[:, 1] * vertices + edges[:, 0])  # each edge once in each direction
+    assert len(np.unique(body.f)) == vertices
+    assert vertices - len(edges) // 2 + len(body.f) == 2  # Euler's number of a sphere
     corners = body.v_template[body.f]
     litres = 1000 * np.einsum("fi,fi->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
     assert 45 < litres < 95  # outward, and of a person's size
@@ -77,6 +113,71 @@ def test_skinning_and_rest_joints(gender: str) -> None:
     for feature in (body.shapedirs, body.posedirs, body.dmpl_eigvec):
         assert np.isfinite(feature).all()
         assert np.abs(feature).max(axis=(0, 1)).min() > 0  # no component does nothing
+
+
+def test_skinning_rest_joints_and_face_of_the_smplx_body(smplx_body: StandInBody) -> None:
+    body = smplx_body
+    np.testing.assert_allclose(body.weights.sum(axis=1), 1, atol=1e-12)
+    assert body.weights.min() == 0
+    np.testing.assert_allclose(body.J_regressor.sum(axis=1), 1, atol=1e-12)
+    for feature in (body.shapedirs, body.posedirs):
+        assert np.isfinite(feature).all()
+        assert np.abs(feature).max(axis=(0, 1)).min() > 0
+
+    rest = body.J_regressor @ body.v_template
+    joints = dict(zip(SMPLX_JOINTS, rest, strict=True))
+    of_smplh = dict(zip(SMPLH_JOINTS, make_body("neutral").rest_joints(np.zeros(16)), strict=True))
+    for name, place in of_smplh.items():
+        np.testing.assert_allclose(joints[name], place, atol=1e-12)
+    assert joints["left_eye"][0] > 0.02 > joints["jaw"][0] > -0.02 > joints["right_eye"][0]
+    assert joints["left_eye"][1] > joints["jaw"][1] > joints["head"][1]
+    assert joints["left_eye"][2] > joints["jaw"][2] + 0.04  # the eyes are in front, the jaw turns near the ears
+    for name in ("jaw", "left_eye", "right_eye"):
+        weights = body.weights[:, SMPLX_JOINTS.index(name)]
+        skin = body.v_template[weights > 0]
+        assert weights.max() > 0.5
+        assert 8 < len(skin) < 300
+        assert (skin[:, 2] > joints[name][2]).all()  # in front of the joint: the face
+        assert skin[:, 1].min() > joints["neck"][1]
+    # Expression is of the face alone, shape is not: whoever splits shapedirs wrongly shows.
+    below = body.v_template[:, 1] < joints["neck"][1] - 0.1
+    assert np.abs(body.shapedirs[below][:, :, :10]).max(axis=(0, 1)).min() > 1e-5
+    assert np.abs(body.shapedirs[below][:, :, 10:]).max() < 1e-6
+    assert np.abs(body.shapedirs[:, :, 10:]).max(axis=(0, 1)).min() > 5e-4
+
+
+def test_scipy_unpickles_the_map_from_smplx_to_smpl(support_data: Path, smplx_body: StandInBody) -> None:
+    with open(support_data / "body_models/smplx2smpl_deftrafo_setup.pkl", "rb") as stream:
+        matrix = pickle.load(stream, encoding="latin1")["mtx"]
+    assert isinstance(matrix, sparse.csr_matrix)
+    matrix.check_format(full_check=True)
+    assert matrix.shape == (6890, 2 * 10475)
+    assert matrix[:, 10475:].nnz == 0
+    np.testing.assert_array_equal(matrix[:, :10475] @ smplx_body.v_template, make_body("neutral").v_template)
+
+
+def test_smplx_sequences_become_the_joints_of_their_whole_mesh(support_data: Path, recordings: Path) -> None:
+    file, regressor = recordings / "Gait/01/walk_stageii.npz", support_data / "J_regressor_h36m.npy"
+    sequence = read_sequence(file)
+    converted = convert_file(file, regressor, settings=Settings(dtype="float64"))
+    assert isinstance(sequence, aj.Sequence)
+    assert isinstance(converted, aj.Converted)
+    frames = np.linspace(0, len(sequence.poses) - 1, 8).astype(int)
+    with open(support_data / "body_models/smplx2smpl_deftrafo_setup.pkl", "rb") as stream:
+        to_smplh = pickle.load(stream)["mtx"][:, :10475]
+    body = aj.load_body_model(support_data / "body_models/smplx/SMPLX_NEUTRAL.npz")
+    assert body.shapedirs.shape == (10475, 3, 10)
+    meshes = pose_mesh(body, sequence.betas, sequence.poses[frames], sequence.trans[frames])
+    joints = np.load(regressor) @ [to_smplh @ mesh for mesh in meshes]
+    np.testing.assert_allclose(converted.positions_3d[frames], joints, atol=1e-12)
+
+    # The face does something, and with it the skin that the regressor looks at.
+    still = sequence.poses.copy().reshape(-1, 55, 3)
+    still[:, FACE] = 0
+    faceless = pose_mesh(body, sequence.betas, still[frames].reshape(-1, 165), sequence.trans[frames])
+    assert np.abs(faceless - meshes).max() > 0.005
+    moved = np.abs(np.load(regressor) @ [to_smplh @ mesh for mesh in faceless] - joints).max(axis=(0, 2))
+    assert np.flatnonzero(moved > 1e-4).tolist() == [spin("jaw")]
 
 
 def test_the_three_bodies_differ_as_people_do() -> None:
@@ -132,14 +233,29 @@ def test_motions_do_not_depend_on_the_frame_rate(name: str) -> None:
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("recordings")
     demo.write_motions(directory, {gender: make_body(gender) for gender in GENDERS})
+    (archive,) = directory.glob("*.tar.bz2")
+    members = {member.path: member.read() for member in read_members(archive)}
+    archive.unlink()  # and unpacked under its own name
+    for path, content in members.items():
+        (archive / path).parent.mkdir(parents=True, exist_ok=True)
+        (archive / path).write_bytes(content)
     return directory
 
 
-@pytest.mark.parametrize("recording", demo.RECORDINGS, ids=lambda recording: f"{recording.where}-{recording.motion}")
+@pytest.mark.parametrize("recording", demo.RECORDINGS, ids=lambda recording: recording.path)
 def test_people_could_move_so(recording: demo.Recording, recordings: Path, support_data: Path) -> None:
     """Each motion, with the body, the shape and the pace that it has in the demo."""
-    sequence = read_sequence(recordings / recording.where / f"{recording.motion}_poses.npz")
+    sequence = read_sequence(recordings / recording.path)
     assert isinstance(sequence, aj.Sequence)
+    assert sequence.frame_rate == (recording.wrong_frame_rate or recording.frame_rate)
+    models = support_data / "body_models"
+    files = [models / f"{kind}/{sequence.gender}/model.npz" for kind in ("smplh", "dmpls")]
+    if recording.release == "smplx":
+        files = [models / "smplx/SMPLX_NEUTRAL.npz"]
+    sequence = replace(sequence, frame_rate=recording.frame_rate)
+    whole = sequence
+    if recording.release == "smplx":  # what is SMPL+H's in it moves as that does
+        sequence = replace(sequence, poses=np.delete(sequence.poses.reshape(-1, 55, 3), FACE, axis=1).reshape(-1, 156))
     body = make_body(sequence.gender)
     angles = np.rad2deg(sequence.poses).reshape(-1, 52, 3)
     check_joint_angles(angles)
@@ -152,10 +268,8 @@ def test_people_could_move_so(recording: demo.Recording, recordings: Path, suppo
 
     frames = np.linspace(1, len(angles) - 2, 25).astype(int)
     dmpls = None if sequence.dmpls is None else sequence.dmpls[frames]
-    models = [support_data / f"body_models/{kind}/{sequence.gender}/model.npz" for kind in ("smplh", "dmpls")]
-    meshes = pose_mesh(
-        aj.load_body_model(*models), sequence.betas, sequence.poses[frames], sequence.trans[frames], dmpls
-    )
+    meshes = pose_mesh(aj.load_body_model(*files), sequence.betas, whole.poses[frames], sequence.trans[frames], dmpls)
+    meshes = meshes[:, -6890:]
     lowest = meshes[:, :, 2].min(axis=1)
     acceleration = np.diff(sequence.trans[:, 2], 2) * sequence.frame_rate**2
     falls = np.isclose(acceleration, -9.81, atol=0.05)[frames - 1]
@@ -166,6 +280,32 @@ def test_people_could_move_so(recording: demo.Recording, recordings: Path, suppo
     else:
         assert not falls.any()
     assert min(clearance_of_hands(body, vertices) for vertices in meshes) > 0
+
+
+def test_smplx_sequence_files_have_the_published_keys_shapes_and_types(recordings: Path) -> None:
+    with np.load(recordings / "DFaust/nobody/jump_stageii.npz") as file:
+        arrays = dict(file)
+    assert {name: (array.shape, array.dtype.str) for name, array in arrays.items()} == {
+        "gender": ((), "<U7"),
+        "surface_model_type": ((), "<U5"),
+        "mocap_frame_rate": ((), "<f8"),
+        "mocap_time_length": ((), "<f8"),
+        "num_betas": ((), "<i8"),
+        "betas": ((16,), "<f8"),
+        "trans": ((480, 3), "<f8"),
+        "poses": ((480, 165), "<f8"),
+        "root_orient": ((480, 3), "<f8"),
+        "pose_body": ((480, 63), "<f8"),
+        "pose_jaw": ((480, 3), "<f8"),
+        "pose_eye": ((480, 6), "<f8"),
+        "pose_hand": ((480, 90), "<f8"),
+    }
+    assert (arrays["gender"], arrays["surface_model_type"]) == ("neutral", "smplx")
+    assert (arrays["mocap_frame_rate"], arrays["mocap_time_length"], arrays["num_betas"]) == (60, 8, 16)
+    parts = [arrays[name] for name in ("root_orient", "pose_body", "pose_jaw", "pose_eye", "pose_hand")]
+    np.testing.assert_array_equal(np.hstack(parts), arrays["poses"])
+    assert np.ptp(arrays["pose_jaw"]) > 0.1
+    assert (recordings / "DFaust/nobody/neutral_stagei.npz").is_file()
 
 
 def check_joint_angles(angles: np.ndarray) -> None:
@@ -220,7 +360,7 @@ def test_the_demo_as_users_run_it(tmp_path: Path, capsys: pytest.CaptureFixture[
     demo.run(directory)
     shown = capsys.readouterr().out
     assert "Gait/02/broken_download_poses: broken or truncated" in shown
-    assert "9 sequences" in shown
+    assert "11 sequences" in shown
     assert "What to try next" in shown
 
     sources = {
@@ -231,16 +371,35 @@ def test_the_demo_as_users_run_it(tmp_path: Path, capsys: pytest.CaptureFixture[
     rates = {source.frame_rate for source in sources.values() if isinstance(source, aj.Sequence)}
     assert rates == {60, 100, 120, 250}
     assert {source.gender for source in sources.values() if isinstance(source, aj.Sequence)} == set(GENDERS)
-    for output in ("Gait", "Gestures", "Sports"):
+    for output in ("BMLhandball", "DFaust67", "Gait", "Gestures", "Sports"):
         with np.load(directory / f"joints/{output}.npz", allow_pickle=True) as file:
             for subject in file["positions_3d"].item().values():
                 for converted in subject.values():
                     check_human(converted["positions_3d"])
                     assert converted["frame_rate"] == 50
 
-    before = {path: path.read_bytes() for path in (directory / "joints").iterdir()}
+    assert {name for name in aj.load(directory / "joints/Gait.npz")["01"]} == {"walk_poses", "run_poses"}
+    again = aj.convert_tree(
+        directory / "data",
+        directory / "again",
+        directory / "support_data/J_regressor_h36m.npy",
+        settings=Settings(fix_frame_rates=True),
+        only=("Gait/01", "BMLhandball"),
+        prefer="smplx",
+    )
+    assert [(one.name, one.frame_rate) for one in again.total.converted] == [
+        ("nobody/run_poses", 240),
+        ("01/run_poses", 120),
+        ("01/walk_stageii", 120),
+    ]
+
+    def written() -> dict[Path, bytes]:
+        parts = (directory / "data", directory / "joints")
+        return {path: path.read_bytes() for part in parts for path in part.rglob("*") if path.is_file()}
+
+    before = written()
     demo.run(directory)  # again, over itself
-    assert {path: path.read_bytes() for path in (directory / "joints").iterdir()} == before
+    assert written() == before
 
 
 def check_human(positions: np.ndarray) -> None:

@@ -240,16 +240,15 @@ def test_compiled_code_is_kept_and_damage_to_it_noticed(tmp_path: Path) -> None:
     first_and_second()
     (kept,) = tmp_path.glob("amass-joints/kernel-float32-*")
     whole = kept.read_bytes()
-    for damaged in (whole[:-100], b"", whole[:5000] + b"?" + whole[5001:]):
+    for damaged in (whole[:-100], whole[:5000] + b"?" + whole[5001:]):
         kept.write_bytes(damaged)
         first_and_second()
 
 
 def test_without_a_place_to_keep_it_the_code_is_compiled_each_time(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for _ in range(2):
-        pose_in_a_new_process(True, tmp_path)
-        pose_in_a_new_process(True, tmp_path, XDG_CACHE_HOME=str(tmp_path / "file"))
+    pose_in_a_new_process(True, tmp_path)
+    pose_in_a_new_process(True, tmp_path, XDG_CACHE_HOME=str(tmp_path / "file"))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

@@ -1,6 +1,10 @@
 """Body model files and joint regressor files: what is read, what is refused, what is said."""
 
+import pickle
+import re
 import shutil
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from amass_joints.body_models import GENDERS, body_model_files, find_body_models, load_body_model
+from amass_joints.body_models import GENDERS, SMPLH, SMPLX, body_model_files, find_body_models, load_body_model
 from amass_joints.errors import InputError
 from amass_joints.regressors import load_regressor
 
@@ -62,6 +66,46 @@ def test_every_way_to_write_the_root(tmp_path: Path, kintree_table: np.ndarray) 
     assert load_body_model(model).parents.tolist() == [-1, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("place", "model_type", "joints", "gender"),
+    [
+        ("smplh/SMPLH_male.pkl", "smplh", 52, "male"),
+        ("SMPLH_FEMALE.PKL", "smplh", 52, "female"),
+        ("smpl/basicModel_f_lbs_10_207_0_v1.0.0.pkl", "smpl", 24, "female"),
+        ("smpl/neutral/model.pkl", "smpl", 24, "neutral"),
+    ],
+)
+def test_a_pickled_model_is_what_the_same_arrays_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, model_type: str, joints: int, gender: str
+) -> None:
+    rng = np.random.default_rng(0)
+    arrays = small_model(joints, v_template=rng.normal(size=(6890, 3)), shapedirs=rng.normal(size=(6890, 3, 10)))
+    path = tmp_path / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chumpy = types.ModuleType("chumpy.ch")
+    chumpy.Ch = type("Ch", (), {"__module__": "chumpy.ch"})
+    monkeypatch.setitem(sys.modules, "chumpy", types.ModuleType("chumpy"))
+    monkeypatch.setitem(sys.modules, "chumpy.ch", chumpy)
+    wrapped = chumpy.Ch()
+    wrapped.x = arrays["shapedirs"]
+    rest_joints = sparse.csc_matrix(arrays["J_regressor"])
+    published = arrays | {"shapedirs": wrapped, "J_regressor": rest_joints, "bs_type": "lrotmin"}
+    path.write_bytes(pickle.dumps(published, protocol=2))
+    assert body_model_files(tmp_path, dmpls=False)[model_type, gender].body == path
+    body, expected = load_body_model(path), load_body_model(write(tmp_path / "model.npz", arrays))
+    for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "parents"):
+        np.testing.assert_array_equal(getattr(body, name), getattr(expected, name))
+    other = SMPLX if model_type == "smplh" else SMPLH
+    with pytest.raises(InputError, match=rf"{re.escape(str(path))}: an SMPL(\+H)? model .* expected SMPL"):
+        load_body_model(path, expected=other)
+
+
+def test_a_pickle_that_asks_for_code_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(InputError, match=r"not a usable body model: it asks for os\.system"):
+        load_body_model(tmp_path / "model.pkl")
+
+
 def test_more_dmpls_than_amass_uses(tmp_path: Path) -> None:
     eigvec = np.random.default_rng(0).normal(size=(5, 3, 300))
     model = write(tmp_path / "model.npz", small_model(joints=3, vertices=5))
@@ -99,7 +143,9 @@ def test_a_wrong_body_model_is_refused(tmp_path: Path, changes: dict[str, Any], 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"v_template": np.zeros((5, 3))}, r"a body model, which belongs in smplh/.*--no-dmpls"),
+        (small_model(), r"an SMPL\+H model, which belongs in smplh/.*--no-dmpls"),
+        (small_model(joints=24), r"an SMPL model, which belongs in smpl/"),
+        (small_model(joints=3, vertices=5), r"a body model: expected the array eigvec"),
         ({"something": np.zeros(3)}, r"not a DMPL file: expected the array eigvec"),
         ({"eigvec": np.zeros((5, 3, 7))}, r"its eigvec has the shape \(5, 3, 7\), expected \(5, 3, 8 or more\)"),
         ({"eigvec": np.zeros((4, 3, 8))}, r"its eigvec has the shape \(4, 3, 8\), expected \(5, 3, 8 or more\)"),
@@ -159,7 +205,8 @@ def test_missing_files_and_what_to_do(tmp_path: Path) -> None:
     write(tmp_path / "smplh/male/model.npz", small_model())
     with pytest.raises(InputError, match=r"pass --no-dmpls to convert without soft tissue"):
         body_model_files(tmp_path, dmpls=True)
-    assert not body_model_files(tmp_path, dmpls=False)["male"].missing()
+    files = body_model_files(tmp_path, dmpls=False)["smplh", "male"]
+    assert (files.body.is_file(), files.dmpls) == (True, None)
 
 
 def test_dmpls_of_another_body_are_refused_before_any_sequence(tmp_path: Path) -> None:
@@ -171,7 +218,10 @@ def test_dmpls_of_another_body_are_refused_before_any_sequence(tmp_path: Path) -
 
 def test_another_kind_of_model_is_refused_before_any_sequence(tmp_path: Path) -> None:
     write(tmp_path / "smplh/male/model.npz", small_model(joints=24))
-    with pytest.raises(InputError, match=r"6890 vertices and 24 joints, expected SMPL\+H with 6890 and 52"):
+    expected = (
+        r"an SMPL model \(6890 vertices and 24 joints\), which belongs in smpl/; expected SMPL\+H with 6890 and 52"
+    )
+    with pytest.raises(InputError, match=expected):
         body_model_files(tmp_path, dmpls=False)
 
 
@@ -213,7 +263,7 @@ def test_an_archive_of_one_array_is_a_regressor(tmp_path: Path) -> None:
     ("array", "message"),
     [
         (np.zeros((6890, 17)), r"its shape is \(6890, 17\).*It is transposed: save its \.T instead"),
-        (np.zeros((17, 10475)), r"its shape is \(17, 10475\); expected a matrix of shape \(joints, 6890\)"),
+        (np.zeros((17, 6891)), r"its shape is \(17, 6891\); expected a matrix of shape \(joints, 6890 or 10475\)"),
         (np.zeros(6890), r"its shape is \(6890,\)"),
         (np.zeros((0, 6890)), r"its shape is \(0, 6890\)"),
         (np.full((1, 6890), np.inf), r"not finite"),

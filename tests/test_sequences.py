@@ -11,6 +11,7 @@ import pytest
 
 from amass_files import sequence_arrays, write_sequence
 from amass_joints import arrays
+from amass_joints.body_models import SMPLH
 from amass_joints.errors import InputError
 from amass_joints.finding import find_datasets
 from amass_joints.sequences import (
@@ -37,7 +38,7 @@ def found(root: Path, only: tuple[str, ...] = ()) -> list[str]:
     [
         (["CMU/01/01_01_poses.npz", "CMU/02/02_01_poses.npz"], ["CMU/01/01_01_poses", "CMU/02/02_01_poses"]),
         (["KIT/KIT/3/a_poses.npz", "KIT/KIT/4/b_poses.npz"], ["KIT/3/a_poses", "KIT/4/b_poses"]),
-        (["TCD_handMocap/ExperimentDatabase/a_poses.npz"], ["TCD_handMocap/ExperimentDatabase/a_poses"]),
+        (["TCD_handMocap/ExperimentDatabase/a_poses.npz"], ["TCDhandMocap/ExperimentDatabase/a_poses"]),
         (["T/Transitions_mocap/mazen_c3d/a_poses.npz"], ["T/mazen_c3d/a_poses"]),
         (["H/H/H/Subject3/a_poses.npz"], ["H/Subject3/a_poses"]),
         (
@@ -238,8 +239,8 @@ def test_an_archive_of_other_arrays_is_not_a_sequence(tmp_path: Path) -> None:
 
 def test_a_summary_says_the_same_from_headers_alone(tmp_path: Path) -> None:
     summary = summarise_sequence(write_sequence(tmp_path / "a.npz", gender=b"female", dmpls=None))
-    assert summary == SequenceSummary(frames=24, frame_rate=120.0, gender="female", has_dmpls=False)
-    too_wide = summarise_sequence(write_sequence(tmp_path / "b.npz", poses=np.zeros((24, 165))))
+    assert summary == SequenceSummary(frames=24, frame_rate=120.0, gender="female", has_dmpls=False, model_type=SMPLH)
+    too_wide = summarise_sequence(write_sequence(tmp_path / "b.npz", poses=np.zeros((24, 166))))
     assert isinstance(too_wide, Skipped)
 
 
@@ -258,8 +259,10 @@ def nan_in(name: str) -> np.ndarray:
         ({"betas": None}, "no array 'betas'"),
         ({"gender": None}, "no array 'gender'"),
         ({"mocap_framerate": None}, "no array 'mocap_framerate'"),
-        ({"poses": np.zeros((24, 165))}, "SMPL-X sequence: 165 pose values a frame, expected 156"),
-        ({"poses": np.zeros((24, 72))}, "an SMPL sequence: 72 pose values"),
+        (
+            {"poses": np.zeros((24, 166))},
+            r"166 pose values a frame, expected 156 \(SMPL\+H\), 165 \(SMPL-X\) or 72 \(SMPL\)",
+        ),
         ({"poses": np.zeros((24, 155))}, "155 pose values a frame, expected 156"),
         ({"poses": np.zeros((24, 52, 3))}, r"array 'poses': its shape is \(24, 52, 3\)"),
         ({"poses": np.zeros((24, 156), complex)}, "array 'poses': expected real numbers, found complex128"),

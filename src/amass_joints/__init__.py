@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from amass_joints.body_models import BodyModel, load_body_model
-    from amass_joints.convert import Converted, Settings, convert_file, convert_tree
+    from amass_joints.conversion import Converted, Settings
+    from amass_joints.convert import convert_file, convert_tree
     from amass_joints.datasets import load
     from amass_joints.errors import InputError
     from amass_joints.folding import FoldedBody, ShapedBody, fold
@@ -51,7 +52,8 @@ __all__ = [
 
 _HOMES = {
     "body_models": ("BodyModel", "load_body_model"),
-    "convert": ("Converted", "Settings", "convert_file", "convert_tree"),
+    "conversion": ("Converted", "Settings"),
+    "convert": ("convert_file", "convert_tree"),
     "datasets": ("load",),
     "errors": ("InputError",),
     "folding": ("FoldedBody", "ShapedBody", "fold"),

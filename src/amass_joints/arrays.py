@@ -73,21 +73,24 @@ class NpzFile:
     """The arrays of an ``.npz`` archive, each read when it is asked for.
 
     Args:
-        path: the file.
+        file: the file, or what is in it.
         at_once: whether a small file is read at once; better not where headers are all that is wanted.
 
     Raises:
         ArrayFileError: the file cannot be opened or is not a zip archive.
     """
 
-    def __init__(self, path: Path, *, at_once: bool = True) -> None:
+    def __init__(self, file: Path | bytes, *, at_once: bool = True) -> None:
         with ExitStack() as opened, _readable_faults():
-            file = opened.enter_context(open(path, "rb"))
-            if at_once and os.fstat(file.fileno()).st_size <= SMALL_FILE:
-                self._content: bytes | None = file.read()
-                self._file: BinaryIO = io.BytesIO(self._content)
+            self._content: bytes | None = None
+            if isinstance(file, bytes):
+                self._content = file
             else:
-                self._content, self._file = None, file
+                self._file: BinaryIO = opened.enter_context(open(file, "rb"))
+                if at_once and os.fstat(self._file.fileno()).st_size <= SMALL_FILE:
+                    self._content = self._file.read()
+            if self._content is not None:
+                self._file = io.BytesIO(self._content)
             self._zip = opened.enter_context(zipfile.ZipFile(self._file))
             self._opened = opened.pop_all()
         self._members = {

@@ -6,6 +6,7 @@ import enum
 import gc
 import io
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,21 @@ class Dtype(str, enum.Enum):
     float64 = "float64"
 
 
+class JointSet(str, enum.Enum):
+    """Sets of joints of the kinematic tree."""
+
+    body = "body"
+    smplh = "smplh"
+    smplx = "smplx"
+
+
+class Release(str, enum.Enum):
+    """AMASS's releases."""
+
+    smplh = "smplh"
+    smplx = "smplx"
+
+
 @app.callback(invoke_without_command=True)
 def amass_joints(
     context: typer.Context,
@@ -47,19 +63,27 @@ def amass_joints(
 @app.command()
 def convert(
     amass_dir: Annotated[
-        Path, typer.Option("--amass-dir", "--amass_dir", help="Holds DATASET/SUBJECT/SEQUENCE_poses.npz.")
+        Path, typer.Option("--amass-dir", "--amass_dir", help="Holds DATASET/SUBJECT/SEQUENCE_poses.npz, or archives.")
     ],
     out_dir: Annotated[Path, typer.Option("--out-dir", "--out_dir", help="Gets DATASET.npz.")],
     joint_regressor: Annotated[
-        Path,
-        typer.Option("--joint-regressor", "--joint_regressor", help="A matrix (joints, 6890): .npy, or sparse .npz."),
-    ],
+        Path | None,
+        typer.Option(
+            "--joint-regressor",
+            "--joint_regressor",
+            help="A matrix (joints, 6890), or (joints, 10475) for SMPL-X: .npy, or sparse .npz.",
+        ),
+    ] = None,
+    joints: Annotated[
+        JointSet | None,
+        typer.Option(help="In place of a regressor: joints straight from the kinematic tree, 22, 52 or 55."),
+    ] = None,
     body_models: Annotated[
         Path | None,
         typer.Option(
             "--body-models",
-            help="Holds smplh/ and dmpls/. Default: $AMASS_JOINTS_BODY_MODELS, or body_models/ beside the regressor, "
-            "or support_data/body_models here or one folder up.",
+            help="Holds smplh/ and dmpls/, and smplx/ or smpl/. Default: $AMASS_JOINTS_BODY_MODELS, or body_models/ "
+            "beside the regressor, or support_data/body_models here or one folder up.",
         ),
     ] = None,
     rate: Annotated[
@@ -88,6 +112,17 @@ def convert(
             help="Only these: globs on dataset/subject/sequence. May be repeated. Outputs then hold these alone.",
         ),
     ] = None,
+    prefer: Annotated[
+        Release, typer.Option(help="Which one is taken of a motion that is there as SMPL+H and as SMPL-X.")
+    ] = Release.smplh,
+    keep_names: Annotated[
+        bool,
+        typer.Option("--keep-names", help="Name outputs as directories and archives are, not canonically."),
+    ] = False,
+    fix_frame_rates: Annotated[
+        bool,
+        typer.Option("--fix-frame-rates", help="Replace frame rates that files are known to give wrongly."),
+    ] = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave datasets that have their file.")
     ] = False,
@@ -103,13 +138,22 @@ def convert(
     del batch_size
     with _errors_for_people():
         from amass_joints import display
-        from amass_joints.convert import Settings, convert_tree
+        from amass_joints.conversion import Settings
+        from amass_joints.convert import convert_tree
         from amass_joints.files import check_target
 
         try:
-            settings = Settings(rate=rate, dtype=dtype.value, dmpls=not no_dmpls, device=_device(device, gpu_id))
+            settings = Settings(
+                rate=rate,
+                dtype=dtype.value,
+                dmpls=not no_dmpls,
+                device=_device(device, gpu_id),
+                fix_frame_rates=fix_frame_rates,
+            )
         except InputError as error:
             raise typer.BadParameter(str(error)) from error
+        if (joint_regressor is None) == (joints is None):
+            raise typer.BadParameter("give one of --joint-regressor (--joint_regressor) and --joints.")
         if report is not None:
             if report.suffix.lower() in (".npz", ".npy", ".pkl"):
                 raise typer.BadParameter(f"'{report}' is named like data; a report is JSON, such as report.json.")
@@ -119,9 +163,12 @@ def convert(
                 amass_dir,
                 out_dir,
                 joint_regressor,
+                joints=None if joints is None else joints.value,
                 body_models=body_models,
                 settings=settings,
                 only=only or (),
+                keep_names=keep_names,
+                prefer=prefer.value,
                 skip_existing=skip_existing,
                 workers=workers,
                 listener=listener,
@@ -141,13 +188,40 @@ def scan(
         list[str] | None,
         typer.Option(metavar="GLOB", help="Only these: globs on dataset/subject/sequence. May be repeated."),
     ] = None,
+    body_models: Annotated[
+        Path | None, typer.Option("--body-models", help="Holds the body models. Default: as for convert.")
+    ] = None,
+    prefer: Annotated[
+        Release, typer.Option(help="Which one is taken of a motion that is there as SMPL+H and as SMPL-X.")
+    ] = Release.smplh,
+    keep_names: Annotated[
+        bool, typer.Option("--keep-names", help="Name datasets as their directories are, not canonically.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Say what is in a tree, and what would be converted, skipped, and why, as far as headers tell."""
+    """Say what is in a tree, what would be converted, skipped, and why, as far as headers tell, and what that needs."""
     with _errors_for_people():
         from amass_joints import display
-        from amass_joints.scan import scan_tree
+        from amass_joints.scan import as_json, model_files, scan_tree, total
 
-        display.show_scan(scan_tree(amass_dir, only or ()))
+        scans = scan_tree(amass_dir, only or (), keep_names=keep_names, prefer=prefer.value)
+        usual = Path("support_data", "J_regressor_h36m.npy")
+        regressor = next((one for one in (amass_dir.parent / usual, usual, ".." / usual) if one.is_file()), usual)
+        files = model_files(total(scans), body_models, regressor)
+        options = {"--amass-dir": amass_dir, "--out-dir": "joints", "--joint-regressor": regressor}
+        words = [f"{name} {shlex.quote(str(value))}" for name, value in options.items()]
+        words += [f"--body-models {shlex.quote(str(body_models))}"] if body_models else []
+        words += [f"--only {shlex.quote(glob)}" for glob in only or ()]
+        words += ["--keep-names"] if keep_names else []
+        words += [f"--prefer {prefer.value}"] if prefer is not Release.smplh else []
+        command = " ".join(["amass-joints convert", *words, "--rate 50"])
+        if json:
+            from json import dumps
+
+            for line in dumps(as_json(scans, files, command), indent=2).splitlines():
+                display.say(line)
+            return
+        display.show_scan(scans, files, command)
 
 
 @app.command()

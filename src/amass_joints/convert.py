@@ -1,132 +1,82 @@
-"""The story of the program: one sequence; one dataset; a whole tree.
+"""The story of the program: one dataset; one archive; a whole tree.
 
-A sequence is one job. It takes its body and, block by block, reads its file, poses the frames that the target frame
-rate looks at, and blends them; no job needs another. A dataset is its sequences, written as they come. A tree is its
-datasets.
+A sequence is one job (:mod:`amass_joints.conversion`), and no job needs another. A dataset is its sequences, written as
+they come. An archive is one job, whose sequences come in any order. A tree is its datasets.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from amass_joints import executors, kernels
+from amass_joints.amass import known_frame_rate
+from amass_joints.archives import ArchiveError, read_members
 from amass_joints.bodies import FoldedBodies
 from amass_joints.body_models import find_body_models
+from amass_joints.conversion import Converted, Outcome, Settings, convert_sequence
 from amass_joints.datasets import DatasetWriter, Positions
 from amass_joints.errors import InputError
 from amass_joints.files import check_target, check_writable
-from amass_joints.finding import Dataset, SequenceFile, SkippedSequence, as_globs, find_datasets
+from amass_joints.finding import (
+    Archive,
+    Dataset,
+    Found,
+    SequenceFile,
+    SkippedSequence,
+    Variant,
+    as_globs,
+    find_datasets,
+    is_wanted,
+    preferred,
+)
 from amass_joints.regressors import load_regressor
-from amass_joints.report import ConvertedSequence, DatasetReport, Listener, Report
-from amass_joints.resample import resample
-from amass_joints.sequences import FRAME_RATES, NotASequence, OpenSequence, Skipped, use_sequence
+from amass_joints.report import ConvertedSequence, DatasetReport, Disagreement, Listener, Report
+from amass_joints.sequences import (
+    NotASequence,
+    SequenceSummary,
+    Skipped,
+    summarise_sequence,
+)
+from amass_joints.skeletons import JOINT_SETS
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    pass
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How sequences are converted."""
+def write_dataset(
+    dataset: Dataset,
+    output: Path,
+    outcomes: Iterable[tuple[SequenceFile, Outcome]],
+    listener: Listener,
+    frame_rates: Mapping[Path, float] = MappingProxyType({}),
+) -> DatasetReport:
+    """Write the joints of a dataset's sequences to ``output``, as they come: in the order of subject and name.
 
-    rate: float | None = None
-    """Target frame rate, Hz; None: each sequence's own."""
-    dtype: Literal["float32", "float64"] = "float32"
-    """Of the arithmetic and the result."""
-    dmpls: bool = True
-    """Whether soft tissue is used where a sequence has it."""
-    device: str = "cpu"
-    """``cpu``, ``cuda`` or ``cuda:N``."""
-
-    def __post_init__(self) -> None:
-        """Refuse what makes no sense, with an :class:`InputError`."""
-        lowest, highest = FRAME_RATES
-        if self.rate is not None and not lowest <= self.rate <= highest:
-            raise InputError(f"the target frame rate is {self.rate:g} Hz, expected {lowest:g} to {highest:g} Hz.")
-        if self.dtype not in ("float32", "float64"):
-            raise InputError(f"the dtype is '{self.dtype}', expected float32 or float64.")
-        if not re.fullmatch("cpu|cuda(:[0-9]+)?", self.device):
-            raise InputError(f"the device is '{self.device}', expected cpu, cuda or cuda:N.")
-
-
-@dataclass(frozen=True)
-class Converted:
-    """One sequence as joints."""
-
-    positions_3d: Float[np.ndarray, "frames joints 3"]
-    """Metres, world frame, z up; joints in the order of the regressor's rows."""
-    frame_rate: float
-    """Hz."""
-    gender: str
-    """Of the body model that was used."""
-    soft_tissue: bool
-    """Whether DMPLs were used."""
-    source_frames: int
-    """How many frames the file has."""
-    source_frame_rate: float
-    """Hz, as the file says."""
-
-
-Outcome: TypeAlias = "Converted | Skipped | NotASequence"
-
-
-def convert_sequence(path: Path, bodies: FoldedBodies, settings: Settings) -> Outcome:
-    """Convert one sequence file, block by block: memory is needed for the result alone."""
-    return use_sequence(path, lambda sequence: _convert(sequence, bodies, settings), dmpls=settings.dmpls)
-
-
-def _convert(sequence: OpenSequence, bodies: FoldedBodies, settings: Settings) -> Converted | Skipped:
-    source = sequence.summary
-    body = bodies.get(source.gender, soft_tissue=source.has_dmpls)
-    if isinstance(body, Skipped):
-        return body
-    resampling = resample(source.frames, source.frame_rate, settings.rate)
-    if not resampling.num_frames:
-        return Skipped(
-            f"too short: {source.frames} frames at {source.frame_rate:g} Hz give none at {settings.rate:g} Hz"
-        )
-    positions = np.empty((resampling.num_frames, len(body.row_sums), 3), settings.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is skipped below
-        shaped = body.with_shape(sequence.read_betas(), settings.dtype)
-        for block in sequence.read_blocks():
-            executors.end_if_unwanted()
-            blend = resampling.within(block.start, block.stop)
-            posed = shaped.pose(
-                block.poses, block.trans, block.dmpls, looked_at=blend.looked_at, device=settings.device
-            )
-            blend.interpolate(posed, out=positions[blend.frames])
-    if not np.isfinite(positions).all():
-        return Skipped("its joints would not be finite: it holds values too large for a human motion")
-    return Converted(
-        positions_3d=positions,
-        frame_rate=settings.rate or source.frame_rate,
-        gender=source.gender,
-        soft_tissue=source.has_dmpls,
-        source_frames=source.frames,
-        source_frame_rate=source.frame_rate,
-    )
-
-
-def write_dataset(dataset: Dataset, output: Path, outcomes: Iterator[Outcome], listener: Listener) -> DatasetReport:
-    """Write the joints of a dataset's sequences to ``output``, as they come."""
+    Args:
+        dataset: the dataset.
+        output: the file.
+        outcomes: what became of its sequences.
+        listener: is told how it goes.
+        frame_rates: Hz, of sequences that were set aside in archives.
+    """
     started = time.monotonic()
     converted: list[ConvertedSequence] = []
     skipped = list(dataset.skipped)
     passed_over = dataset.passed_over
     listener.dataset_begins(dataset)
     with DatasetWriter(output) as writer:
-        for file, outcome in zip(dataset.sequences, outcomes, strict=False):
+        for file, outcome in outcomes:
             match outcome:
                 case Converted():
                     positions: Positions = {"positions_3d": outcome.positions_3d, "frame_rate": outcome.frame_rate}
@@ -147,20 +97,156 @@ def write_dataset(dataset: Dataset, output: Path, outcomes: Iterator[Outcome], l
         converted=tuple(converted),
         skipped=tuple(skipped),
         passed_over=passed_over,
+        disagreements=_disagreements(dataset, converted, frame_rates),
+        notes=dataset.notes,
         seconds=time.monotonic() - started,
     )
     listener.dataset_ends(report)
     return report
 
 
+def _disagreements(
+    dataset: Dataset, converted: list[ConvertedSequence], frame_rates: Mapping[Path, float]
+) -> tuple[Disagreement, ...]:
+    """Compare the frame rates of both releases of a motion."""
+    labels = {one.name: one.labelled_frame_rate for one in converted}
+    found = []
+    for taken, other in dataset.set_aside:
+        ours = labels.get(f"{taken.subject}/{taken.name}")
+        theirs = frame_rates.get(other.path) or _frame_rate(other.path, other.path).get(other.path)
+        if ours and theirs and ours != theirs:
+            found.append(Disagreement(str(taken), ours, str(other), theirs))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class ConvertedArchive:
+    """What became of an archive."""
+
+    outcomes: list[tuple[SequenceFile, Outcome]]
+    skipped: list[SkippedSequence]
+    passed_over: int
+    left_out: int
+    set_aside: list[tuple[SequenceFile, SequenceFile]]
+    frame_rates: dict[Path, float]
+    """Hz, of the sequences set aside."""
+
+
+def convert_archive(
+    archive: Archive,
+    bodies: FoldedBodies,
+    settings: Settings,
+    *,
+    only: tuple[str, ...] = (),
+    prefer: Variant = "smplh",
+    threads: int = 1,
+) -> ConvertedArchive:
+    """Convert the sequences in an archive, which is read once, from its beginning to its end.
+
+    Memory is needed for the results, and for one sequence at a time.
+
+    Args:
+        archive: the archive.
+        bodies: the folded bodies.
+        settings: how sequences are converted.
+        only: globs on ``dataset/subject/sequence``; none: everything.
+        prefer: which release is taken of a motion that is there in both.
+        threads: how many may decompress.
+    """
+    found = Found(archive.dataset)
+    outcomes: dict[SequenceFile, Outcome] = {}
+    frame_rates: dict[Path, float] = {}
+    left_out = 0
+    skipped = []
+    try:
+        for member in read_members(archive.path, threads=threads):
+            executors.end_if_unwanted()
+            path = archive.path / member.path
+            content = lru_cache(maxsize=1)(member.read)
+            try:
+                if path in archive.set_aside:
+                    frame_rates |= _frame_rate(path, content())
+                if archive.wanted is not None and path not in archive.wanted:
+                    continue
+                file = found.look_at(member.path.parts, path, member.size, member.problem, content)
+                if file is None:
+                    continue
+                if is_wanted(str(file), only):
+                    outcomes[file] = _convert_file(file, content(), bodies, settings)
+                else:
+                    left_out += 1
+            except ArchiveError as error:  # others may be whole; if not, the next one is not to be had
+                found.skip(member.path.parts, str(error))
+    except ArchiveError as error:
+        reason = f"{error}; what comes before that in the archive is converted"
+        skipped.append(SkippedSequence(f"{archive.dataset}/{archive.path.name}", reason))
+    wanted, set_aside = preferred([file for file in found.in_order() if file in outcomes], prefer)
+    for _, other in set_aside:
+        if isinstance(outcome := outcomes[other], Converted):
+            frame_rates[other.path] = outcome.labelled_frame_rate
+    return ConvertedArchive(
+        outcomes=[(file, outcomes[file]) for file in wanted],
+        skipped=[*(one for one in found.skipped if is_wanted(one.name, only)), *skipped],
+        passed_over=found.passed_over,
+        left_out=left_out,
+        set_aside=set_aside,
+        frame_rates=frame_rates,
+    )
+
+
+def _frame_rate(path: Path, file: Path | bytes) -> dict[Path, float]:
+    """Give the frame rate that a sequence file says it has, by its path; nothing where it says none."""
+    summary = summarise_sequence(file)
+    return {path: summary.frame_rate} if isinstance(summary, SequenceSummary) else {}
+
+
+def _with_archives(
+    dataset: Dataset, outcomes: Iterable[tuple[SequenceFile, Outcome]], archives: Iterator[ConvertedArchive]
+) -> tuple[Dataset, list[tuple[SequenceFile, Outcome]], dict[Path, float]]:
+    """Give a dataset with what its archives held, all its outcomes in order, and frame rates of what was set aside."""
+    held = [(file, _kept(outcome)) for file, outcome in outcomes]
+    frame_rates: dict[Path, float] = {}
+    for _, converted in zip(dataset.archives, archives, strict=False):
+        held += [(file, _kept(outcome)) for file, outcome in converted.outcomes]
+        dataset = replace(
+            dataset,
+            skipped=(*dataset.skipped, *converted.skipped),
+            passed_over=dataset.passed_over + converted.passed_over,
+            left_out=dataset.left_out + converted.left_out,
+            set_aside=(*dataset.set_aside, *converted.set_aside),
+        )
+        frame_rates |= converted.frame_rates
+    return dataset, sorted(held, key=lambda one: (one[0].subject, one[0].name)), frame_rates
+
+
+def _kept(outcome: Outcome) -> Outcome:
+    """Give an outcome whose array holds longer than until the next is asked for."""
+    if isinstance(outcome, Converted):
+        return replace(outcome, positions_3d=outcome.positions_3d.copy())
+    return outcome
+
+
+def _convert_file(file: SequenceFile, content: Path | bytes, bodies: FoldedBodies, settings: Settings) -> Outcome:
+    known = known_frame_rate(file.dataset, file.subject, file.name)
+    try:
+        return convert_sequence(content, bodies, settings, known)
+    except MemoryError as error:
+        raise InputError(
+            f"{file.path}: there was not enough memory to convert it. Use fewer --workers, or a machine with more."
+        ) from error
+
+
 def convert_tree(
     amass_dir: str | os.PathLike[str],
     out_dir: str | os.PathLike[str],
-    joint_regressor: str | os.PathLike[str],
+    joint_regressor: str | os.PathLike[str] | None = None,
     *,
+    joints: str | None = None,
     body_models: str | os.PathLike[str] | None = None,
     settings: Settings = Settings(),
     only: str | Iterable[str] = (),
+    keep_names: bool = False,
+    prefer: Variant = "smplh",
     skip_existing: bool = False,
     workers: int | None = None,
     listener: Listener | None = None,
@@ -168,13 +254,17 @@ def convert_tree(
     """Convert all datasets below a directory, each to one file of its name.
 
     Args:
-        amass_dir: holds ``DATASET/SUBJECT/SEQUENCE_poses.npz``.
+        amass_dir: holds ``DATASET/SUBJECT/SEQUENCE_poses.npz``, or ``DATASET.tar.bz2``.
         out_dir: gets ``DATASET.npz``; made where it is not there.
-        joint_regressor: a matrix (joints, 6890) in a file.
+        joint_regressor: a matrix (joints, 6890), or (joints, 10475) for SMPL-X alone, in a file.
+        joints: in place of it, the name of a set of :data:`amass_joints.skeletons.JOINT_SETS`: joints straight from the
+            kinematic tree.
         body_models: the directory that holds ``smplh/`` and ``dmpls/``; None: where
             :func:`amass_joints.body_models.find_body_models` finds it.
         settings: how sequences are converted.
         only: globs on ``dataset/subject/sequence``; none: everything.
+        keep_names: whether outputs are called as their directories and archives are, and not by the canonical names.
+        prefer: ``smplh`` or ``smplx``: which release is taken of a motion that is there in both.
         skip_existing: leave alone what has an output file.
         workers: how many sequences are converted at a time; None: as many as there are cores. Changes no result.
         listener: is told how it goes.
@@ -190,58 +280,79 @@ def convert_tree(
     workers = executors.cores_at_hand() if workers is None else workers
     if workers < 1:
         raise InputError(f"the number of workers is {workers}, expected 1 or more.")
-    only = as_globs(only)
+    only = as_globs(only, keep_names=keep_names)
     out_dir = Path(out_dir)
-    found = [(dataset, out_dir / f"{dataset.name}.npz") for dataset in find_datasets(Path(amass_dir), only)]
-    bodies = _bodies(Path(joint_regressor), body_models, settings)
+    datasets = find_datasets(Path(amass_dir), only, keep_names=keep_names, prefer=prefer)
+    outputs = {dataset.name: out_dir / f"{dataset.name}.npz" for dataset in datasets}
+    bodies = _bodies(joint_regressor, joints, body_models, settings)
     check_writable(out_dir)
-    for _, output in found:
+    for output in outputs.values():
         check_target(output)
-    listener.begins([dataset for dataset, _ in found])
-    there_already = {dataset.name for dataset, output in found if skip_existing and output.exists()}
-    to_convert = [file for dataset, _ in found if dataset.name not in there_already for file in dataset.sequences]
+    listener.begins(datasets)
+    there_already = {name for name, output in outputs.items() if skip_existing and output.exists()}
+    to_convert = [dataset for dataset in datasets if dataset.name not in there_already]
+    # Those that are in directories alone come first: what is in archives has to be held until it can be put in order.
+    to_convert.sort(key=lambda dataset: bool(dataset.archives))
+    files = [file for dataset in to_convert for file in dataset.sequences]
+    archives = [archive for dataset in to_convert for archive in dataset.archives]
+    threads = max(1, workers // max(1, len(archives)))
 
-    def job(file: SequenceFile) -> Outcome:
-        try:
-            return convert_sequence(file.path, bodies, settings)
-        except MemoryError as error:
-            raise InputError(
-                f"{file.path}: there was not enough memory to convert it. Use fewer --workers, or a machine with more."
-            ) from error
+    def convert_one(file: SequenceFile) -> Outcome:
+        return _convert_file(file, file.path, bodies, settings)
 
-    reports = []
+    def convert_all_in(archive: Archive) -> ConvertedArchive:
+        return convert_archive(archive, bodies, settings, only=only, prefer=prefer, threads=threads)
+
+    reports = {
+        dataset.name: _left_alone(dataset, outputs[dataset.name], listener)
+        for dataset in datasets
+        if dataset.name in there_already
+    }
     processes = settings.device == "cpu"  # what a GPU was set up for does not survive a fork
     # Every worker does its own matrix products; a BLAS that shares them out only gets in the way.
     with threadpool_limits(1, user_api="blas"):
         if to_convert:
-            _get_ready(bodies, settings)
-        with closing(executors.run(job, to_convert, workers, processes=processes)) as outcomes:
-            for dataset, output in found:
-                if dataset.name in there_already:
-                    reports.append(_left_alone(dataset, output, listener))
-                else:
-                    reports.append(write_dataset(dataset, output, outcomes, listener))
+            _get_ready(bodies, settings, {file.variant for file in files} | ({"smplh", "smplx"} if archives else set()))
+        with (
+            closing(executors.run(convert_one, files, workers, processes=processes)) as of_files,
+            closing(executors.run(convert_all_in, archives, workers, processes=processes)) as of_archives,
+        ):
+            for dataset in to_convert:
+                outcomes: Iterable[tuple[SequenceFile, Outcome]] = zip(dataset.sequences, of_files, strict=False)
+                frame_rates: dict[Path, float] = {}
+                if dataset.archives:
+                    dataset, outcomes, frame_rates = _with_archives(dataset, outcomes, of_archives)
+                reports[dataset.name] = write_dataset(dataset, outputs[dataset.name], outcomes, listener, frame_rates)
+    if only and not any(report.already_there or report.converted or report.skipped for report in reports.values()):
+        raise InputError(f"--only {' '.join(only)}: no sequence of {amass_dir} matches.")
     return Report(
         options={
             "amass_dir": os.path.abspath(amass_dir),
             "out_dir": os.path.abspath(out_dir),
-            "joint_regressor": os.path.abspath(joint_regressor),
+            "joint_regressor": None if joint_regressor is None else os.path.abspath(joint_regressor),
+            "joints": joints,
             "body_models": os.path.abspath(bodies.directory),
             "only": list(only),
+            "keep_names": keep_names,
+            "prefer": prefer,
             "skip_existing": skip_existing,
             "workers": workers,
             **asdict(settings),
         },
-        inputs=(Path(os.path.abspath(joint_regressor)), *_body_files(bodies, reports)),
-        datasets=tuple(reports),
+        inputs=(
+            *([] if joint_regressor is None else [Path(os.path.abspath(joint_regressor))]),
+            *_body_files(bodies, reports.values()),
+        ),
+        datasets=tuple(reports[dataset.name] for dataset in datasets),
         seconds=time.monotonic() - started,
     )
 
 
 def convert_file(
     path: str | os.PathLike[str],
-    joint_regressor: str | os.PathLike[str],
+    joint_regressor: str | os.PathLike[str] | None = None,
     *,
+    joints: str | None = None,
     body_models: str | os.PathLike[str] | None = None,
     settings: Settings = Settings(),
 ) -> Converted | Skipped:
@@ -253,16 +364,26 @@ def convert_file(
         InputError: the joint regressor or the body models cannot be used.
     """
     settings = _with_usable_device(settings, Listener())
-    outcome = convert_sequence(Path(path), _bodies(Path(joint_regressor), body_models, settings), settings)
+    outcome = convert_sequence(Path(path), _bodies(joint_regressor, joints, body_models, settings), settings)
     if isinstance(outcome, NotASequence):
         return Skipped("it is no AMASS sequence: it holds neither 'poses' nor 'trans'")
     return outcome
 
 
-def _bodies(joint_regressor: Path, body_models: str | os.PathLike[str] | None, settings: Settings) -> FoldedBodies:
-    regressor = load_regressor(joint_regressor)
-    directory = find_body_models(None if body_models is None else Path(body_models), joint_regressor)
-    return FoldedBodies(regressor, directory, dmpls=settings.dmpls)
+def _bodies(
+    joint_regressor: str | os.PathLike[str] | None,
+    joints: str | None,
+    body_models: str | os.PathLike[str] | None,
+    settings: Settings,
+) -> FoldedBodies:
+    if (joint_regressor is None) == (joints is None):
+        raise InputError("give one of a joint regressor and a set of joints.")
+    if joints is not None and joints not in JOINT_SETS:
+        raise InputError(f"the joints are '{joints}', expected one of {', '.join(JOINT_SETS)}.")
+    beside = None if joint_regressor is None else Path(joint_regressor)
+    wanted = JOINT_SETS[joints] if joints is not None else load_regressor(Path(joint_regressor or ""))
+    directory = find_body_models(None if body_models is None else Path(body_models), beside)
+    return FoldedBodies(wanted, directory, dmpls=settings.dmpls)
 
 
 def _with_usable_device(settings: Settings, listener: Listener) -> Settings:
@@ -273,7 +394,7 @@ def _with_usable_device(settings: Settings, listener: Listener) -> Settings:
     return replace(settings, device="cpu")
 
 
-def _get_ready(bodies: FoldedBodies, settings: Settings) -> None:
+def _get_ready(bodies: FoldedBodies, settings: Settings, model_types: set[str]) -> None:
     """Load the kernel and the bodies. What goes wrong does so again where they are needed, and is said there.
 
     Not in this thread, where Numba, while it is imported, would lose a Ctrl-C; nor in threads that would be waited for,
@@ -284,16 +405,19 @@ def _get_ready(bodies: FoldedBodies, settings: Settings) -> None:
         with suppress(Exception):
             kernels.warm_up(settings.device, settings.dtype)
 
-    threads = [threading.Thread(target=one, daemon=True) for one in (warm_up, bodies.get_ready)]
+    threads = [
+        threading.Thread(target=warm_up, daemon=True),
+        threading.Thread(target=bodies.get_ready, args=(model_types,), daemon=True),
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def _body_files(bodies: FoldedBodies, reports: list[DatasetReport]) -> list[Path]:
-    bodies_used = {(one.gender, one.soft_tissue) for report in reports for one in report.converted}
-    paths = {path for gender, soft_tissue in bodies_used for path in bodies.files(gender, soft_tissue=soft_tissue)}
+def _body_files(bodies: FoldedBodies, reports: Iterable[DatasetReport]) -> list[Path]:
+    used = {(one.model_type, one.gender, one.soft_tissue) for report in reports for one in report.converted}
+    paths = {path for model_type, gender, soft_tissue in used for path in bodies.files(model_type, gender, soft_tissue)}
     return sorted(Path(os.path.abspath(path)) for path in paths)
 
 
@@ -310,7 +434,10 @@ def _record(file: SequenceFile, converted: Converted) -> ConvertedSequence:
         name=f"{file.subject}/{file.name}",
         gender=converted.gender,
         soft_tissue=converted.soft_tissue,
+        model_type=converted.model_type,
         source_frame_rate=converted.source_frame_rate,
+        labelled_frame_rate=converted.labelled_frame_rate,
+        known_frame_rate=converted.known_frame_rate,
         frame_rate=converted.frame_rate,
         source_frames=converted.source_frames,
         frames=len(converted.positions_3d),

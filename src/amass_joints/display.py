@@ -8,11 +8,15 @@ from __future__ import annotations
 import os
 import sys
 
+from amass_joints.body_models import MODEL_TYPES
 from amass_joints.finding import SkippedSequence
 from amass_joints.report import DatasetReport, Listener, Report
-from amass_joints.scan import DatasetScan, total
+from amass_joints.scan import DatasetScan, ModelFile, total
 
-SHOWN_SKIPS = 20
+SHOWN = 20
+
+
+_TITLES = {one.name: one.title for one in MODEL_TYPES}
 
 
 def printable(text: str) -> str:
@@ -38,19 +42,32 @@ def show(report: Report) -> None:
         _show_table("Converted", columns, [[one.name, *_cells(one)] for one in (*report.datasets, report.total)])
     else:
         say(_line(report.total))
-    _show_skips(report.skipped, ": --report FILE lists them all")
+    _show_skips(report.skipped, _ALL)
     stiff = sum(not one.soft_tissue for one in report.total.converted)
     if stiff and report.options["dmpls"]:
         say(f"Converted without soft tissue, because the files have no DMPLs: {stiff:,} sequences.")
+    known = [one for one in report.total.converted if one.known_frame_rate is not None]
+    if known:
+        fixed = report.options["fix_frame_rates"]
+        what = "was replaced" if fixed else "is known to be wrong: --fix-frame-rates replaces it"
+        say(f"The frame rate of {len(known):,} sequences {what}.")
+    _show_some("Frame rates that differ between SMPL+H and SMPL-X", [str(one) for one in report.disagreements], _ALL)
+    for dataset in report.datasets:
+        for note in dataset.notes:
+            say(f"Note: {note}.")
     _show_passed_over(report.total.passed_over)
 
 
-def show_scan(datasets: list[DatasetScan]) -> None:
-    """Print what a scan found."""
+_ALL = ": --report FILE lists them all"
+
+
+def show_scan(datasets: list[DatasetScan], files: list[ModelFile], command: str) -> None:
+    """Print what a scan found, which model files that needs, and the command to convert it."""
     everything = total(datasets)
     rows = [
         [
             one.name,
+            ", ".join(_TITLES[name] for name in sorted(one.model_types)) or ("archive" if one.archives else ""),
             f"{one.sequences:,}",
             f"{one.hours:,.2f}",
             f"{one.frames:,}",
@@ -61,15 +78,33 @@ def show_scan(datasets: list[DatasetScan]) -> None:
         ]
         for one in (*datasets, everything)
     ]
-    columns = ("dataset", "sequences", "hours", "frames", "Hz", "genders", "without DMPLs", "skipped")
+    columns = ("dataset", "variant", "sequences", "hours", "frames", "Hz", "genders", "without DMPLs", "skipped")
     if _in_a_terminal():
         _show_table("Found", columns, rows)
     else:
         for name, *cells in rows:
             named = (f"{column} {cell}" for column, cell in zip(columns[1:], cells, strict=True) if cell)
             say(f"{name}: {'; '.join(named)}")
-    _show_skips(everything.skipped)
+    _show_skips(everything.skipped, ": --json lists them all")
     _show_passed_over(everything.passed_over)
+    for archive in everything.archives:
+        say(f"Archive, not looked into: {archive.path} ({archive.num_bytes / 1e9:,.2f} GB).")
+    if everything.set_aside:
+        say(f"There as SMPL+H and as SMPL-X, of which --prefer takes one: {everything.set_aside:,} sequences.")
+    if everything.known_frame_rates:
+        say(f"Known to give a wrong frame rate, which --fix-frame-rates replaces: {everything.known_frame_rates:,}.")
+    for note in everything.notes:
+        say(f"Note: {note}.")
+    if files:
+        say("Body model files:")
+    for file in files:
+        state = "WRONG" if file.problem else "there" if file.is_there else "MISSING"
+        say(
+            f"  {state:7}  {file.path}, for {file.sequences:,} sequences"
+            + (f": {file.problem}" if file.problem else "")
+        )
+    say("To convert this:")
+    say(f"  {command}")
 
 
 def _in_a_terminal() -> bool:
@@ -143,13 +178,17 @@ def _line(dataset: DatasetReport) -> str:
     )
 
 
-def _show_skips(skipped: list[SkippedSequence], where_else: str = "") -> None:
-    if skipped:
-        say(f"Skipped ({len(skipped)}):")
-    for one in skipped[:SHOWN_SKIPS]:
-        say(f"  {one.name}: {one.reason}")
-    if len(skipped) > SHOWN_SKIPS:
-        say(f"  and {len(skipped) - SHOWN_SKIPS} more{where_else}")
+def _show_skips(skipped: list[SkippedSequence], where_else: str) -> None:
+    _show_some("Skipped", [f"{one.name}: {one.reason}" for one in skipped], where_else)
+
+
+def _show_some(title: str, lines: list[str], where_else: str) -> None:
+    if lines:
+        say(f"{title} ({len(lines)}):")
+    for line in lines[:SHOWN]:
+        say(f"  {line}")
+    if len(lines) > SHOWN:
+        say(f"  and {len(lines) - SHOWN} more{where_else}")
 
 
 def _show_passed_over(count: int) -> None:

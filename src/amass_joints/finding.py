@@ -2,24 +2,36 @@
 
 What lies in a tree (see https://amass.is.tue.mpg.de)::
 
-    AMASS_DIR/DATASET/SUBJECT/SEQUENCE_poses.npz
+    AMASS_DIR/DATASET/SUBJECT/SEQUENCE_poses.npz         SMPL+H; SEQUENCE_stageii.npz: SMPL-X
     AMASS_DIR/DATASET/ANY_INNER_DIRECTORY/SUBJECT/SEQUENCE_poses.npz
+    AMASS_DIR/DATASET.tar.bz2                            the same in an archive
 
 The directory that a sequence file lies in is its subject; what stands between that and the dataset is only how
-the archive was packed. ``shape.npz``, ``*_stagei.npz`` and whatever else is no sequence is passed over.
+the archive was packed. ``shape.npz``, ``*_stagei.npz`` and whatever else is no sequence is passed over. Datasets go by
+several names (:mod:`amass_joints.amass`); what has one canonical name is one dataset.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
+from amass_joints.amass import canonical_name
+from amass_joints.archives import ArchiveError, archive_stem, read_members
 from amass_joints.arrays import ArrayFileError, NpzFile
 from amass_joints.errors import InputError
+
+Variant = Literal["smplh", "smplx"]
+"""Which of AMASS's releases a file is of, by its name."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,7 @@ class SkippedSequence:
     """A sequence of a tree that cannot be converted, by name."""
 
     name: str
-    """``dataset/subject/sequence``, or the directory that cannot be read."""
+    """``dataset/subject/sequence``, or the directory or archive that cannot be read."""
     reason: str
 
 
@@ -39,43 +51,89 @@ class SequenceFile:
     subject: str
     name: str
     path: Path
+    """In an archive: the archive's, with the member's after it."""
     num_bytes: int
 
     def __str__(self) -> str:
         """Give ``dataset/subject/name``, which ``--only`` is matched against."""
         return f"{self.dataset}/{self.subject}/{self.name}"
 
+    @property
+    def variant(self) -> Variant:
+        """Which release it is of."""
+        return "smplx" if self.name.lower().endswith("_stageii") else "smplh"
+
+    @property
+    def motion(self) -> tuple[str, str]:
+        """What the files of one motion in both releases have in common."""
+        return self.subject, re.sub("_(poses|stageii)$", "", self.name, flags=re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file that holds a dataset, or a part of one."""
+
+    dataset: str
+    path: Path
+    num_bytes: int
+    wanted: frozenset[Path] | None = None
+    """The sequences in it that are wanted; None: all, whatever they are."""
+    set_aside: frozenset[Path] = frozenset()
+    """Those whose other release is taken."""
+
+    def __str__(self) -> str:
+        """Give the path."""
+        return str(self.path)
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """What one dataset directory holds."""
+    """What the directories and archives of one dataset hold."""
 
     name: str
-    sequences: tuple[SequenceFile, ...]
-    """In the order of subject and name."""
+    sequences: tuple[SequenceFile, ...] = ()
+    """Those in directories, in the order of subject and name."""
+    archives: tuple[Archive, ...] = ()
     skipped: tuple[SkippedSequence, ...] = ()
     """Files and directories that cannot even be looked at."""
     passed_over: int = 0
     """How many files are no sequences by their names."""
     left_out: int = 0
     """How many sequences were not asked for."""
+    set_aside: tuple[tuple[SequenceFile, SequenceFile], ...] = ()
+    """Sequences that are there in both releases: the one taken, and the other."""
+    notes: tuple[str, ...] = ()
+    """What else people should know of where it was found."""
 
 
-def as_globs(only: str | Iterable[str]) -> tuple[str, ...]:
-    """Make one glob, or any number of them, a tuple."""
-    return (only,) if isinstance(only, str) else tuple(only)
+def as_globs(only: str | Iterable[str], *, keep_names: bool = False) -> tuple[str, ...]:
+    """Make one glob, or any number of them, a tuple, with the canonical names of datasets."""
+    globs = (only,) if isinstance(only, str) else tuple(only)
+    if keep_names:
+        return globs
+    return tuple(re.sub("^[^/]*", lambda match: canonical_name(match[0]), glob) for glob in globs)
 
 
-def find_datasets(amass_dir: Path, only: tuple[str, ...] = ()) -> list[Dataset]:
+def find_datasets(
+    amass_dir: Path,
+    only: tuple[str, ...] = (),
+    *,
+    keep_names: bool = False,
+    prefer: Variant = "smplh",
+    open_archives: bool = True,
+) -> list[Dataset]:
     """List the datasets below ``amass_dir`` and their sequence files, in the order of their names.
 
     Args:
         amass_dir: the directory of the datasets; links are followed.
         only: globs on ``dataset/subject/sequence``; a sequence that matches none is left out. A glob may also name a
             whole dataset or subject. None given: everything.
+        keep_names: whether datasets keep the names of their directories and archives, or get the canonical ones.
+        prefer: which release is taken of a motion that is there in both.
+        open_archives: whether those of several sources for one dataset are listed, which decompresses them.
 
     Raises:
-        InputError: there is no such directory, or not one sequence in it.
+        InputError: there is no such directory, or not one sequence in it; or a sequence is there twice.
     """
     if not amass_dir.is_dir():
         raise InputError(f"{amass_dir}: not a directory. Pass the directory that holds the AMASS datasets.")
@@ -83,8 +141,16 @@ def find_datasets(amass_dir: Path, only: tuple[str, ...] = ()) -> list[Dataset]:
         entries = _entries(amass_dir)
     except OSError as error:
         raise InputError(f"{amass_dir}: the directory cannot be read: {error.strerror}.") from error
-    everything = [_look_into(Path(entry.path)) for entry in entries if os.path.isdir(entry.path)]
-    if not any(dataset.sequences for dataset in everything):
+    sources = [source for entry in entries if (source := _as_source(Path(entry.path), keep_names))]
+    sources.sort(key=lambda source: source.dataset)
+    of_interest = [
+        source for source in sources if not only or any(_may_match(glob, f"{source.dataset}/") for glob in only)
+    ]
+    everything = [
+        _merge(name, list(group), prefer, open_archives)
+        for name, group in groupby(of_interest or sources, lambda one: one.dataset)
+    ]
+    if not any(dataset.sequences or dataset.archives for dataset in everything):
         misplaced = any(dataset.skipped for dataset in everything)
         raise InputError(
             f"{amass_dir}: no AMASS sequences in the {len(everything)} directories below it: expected "
@@ -95,86 +161,252 @@ def find_datasets(amass_dir: Path, only: tuple[str, ...] = ()) -> list[Dataset]:
         return everything
     chosen = [chosen for dataset in everything if (chosen := _restrict(dataset, only))]
     if not chosen:
-        example = next(dataset.sequences[0] for dataset in everything if dataset.sequences)
+        example = next((str(dataset.sequences[0]) for dataset in everything if dataset.sequences), "CMU/01/01_01_poses")
         raise InputError(
             f"--only {' '.join(only)}: no sequence of {amass_dir} matches; sequences are named like '{example}'."
         )
     return chosen
 
 
-def _restrict(dataset: Dataset, only: Iterable[str]) -> Dataset | None:
+def is_wanted(name: str, only: Iterable[str]) -> bool:
+    """Whether ``dataset/subject/sequence`` matches one of the globs, or is in what one names; no globs match all."""
     patterns = [pattern for glob in only for pattern in (glob, f"{glob.rstrip('/')}/*")]
+    return not patterns or any(
+        fnmatchcase(candidate, pattern) for candidate in (name, f"{name}/") for pattern in patterns
+    )
 
-    def wanted(name: str) -> bool:
-        return any(fnmatchcase(candidate, pattern) for candidate in (name, f"{name}/") for pattern in patterns)
 
-    sequences = tuple(file for file in dataset.sequences if wanted(str(file)))
-    skipped = tuple(one for one in dataset.skipped if wanted(one.name))
-    if not sequences and not skipped:
+def _restrict(dataset: Dataset, only: Iterable[str]) -> Dataset | None:
+    sequences = tuple(file for file in dataset.sequences if is_wanted(str(file), only))
+    skipped = tuple(one for one in dataset.skipped if is_wanted(one.name, only))
+    archives = dataset.archives if any(_may_match(glob, f"{dataset.name}/") for glob in only) else ()
+    if not sequences and not skipped and not archives:
         return None
-    return replace(dataset, sequences=sequences, skipped=skipped, left_out=len(dataset.sequences) - len(sequences))
+    left_out = len(dataset.sequences) - len(sequences)
+    set_aside = tuple(pair for pair in dataset.set_aside if is_wanted(str(pair[0]), only))
+    return replace(
+        dataset, sequences=sequences, archives=archives, skipped=skipped, left_out=left_out, set_aside=set_aside
+    )
+
+
+def _may_match(glob: str, beginning: str) -> bool:
+    """Whether anything that begins so may match, as far as the glob's own beginning tells."""
+    literal = re.split(r"[*?\[]", f"{glob.rstrip('/')}/", maxsplit=1)[0]
+    return literal.startswith(beginning) or beginning.startswith(literal)
+
+
+# --------------------------------------------------------------------------------------- datasets and sources
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A directory or an archive, and the dataset that it is of."""
+
+    dataset: str
+    path: Path
+    stem: str
+    """Its name, without what makes an archive's."""
+    is_archive: bool
+
+
+def _as_source(path: Path, keep_names: bool) -> _Source | None:
+    is_archive = not path.is_dir()
+    stem = archive_stem(path.name) if is_archive else path.name
+    if stem is None:
+        return None
+    return _Source(stem if keep_names else canonical_name(stem), path, stem, is_archive)
+
+
+def _merge(name: str, sources: list[_Source], prefer: Variant, open_archives: bool) -> Dataset:
+    """Make one dataset of what goes by one name. An archive is left alone where it is seen to be unpacked."""
+    notes = [f"{source.path} is converted to {name}" for source in sources if source.stem != name]
+    directories = {source.stem: source for source in sources if not source.is_archive}
+    unpacked = [source for source in sources if source.is_archive and source.stem in directories]
+    notes += [f"{one.path} is left alone: the directory {directories[one.stem].path} is there" for one in unpacked]
+    sources = [source for source in sources if source not in unpacked]
+    archived = {source.path: source for source in sources if source.is_archive}
+    # What is in an archive is seen when it is converted. Only what may be there twice has to be known before.
+    unopened = archived if len(sources) == 1 or not open_archives else {}
+    found = [_list(name, source) for source in sources if source.path not in unopened]
+    files = sorted(
+        (file for one in found for file in one.in_order()), key=lambda file: (file.subject, file.name, str(file.path))
+    )
+    files, replaced = _without_twins(files, set(archived))
+    notes += [f"{count} sequences of {path} are left alone: they are in a directory, too" for path, count in replaced]
+    files, set_aside = preferred(files, prefer)
+
+    def within(archive: Path, files: Iterable[SequenceFile]) -> frozenset[Path]:
+        return frozenset(file.path for file in files if archive in file.path.parents)
+
+    archives = [
+        Archive(
+            name,
+            path,
+            _size(path),
+            wanted=None if path in unopened else within(path, files),
+            set_aside=within(path, (other for _, other in set_aside)),
+        )
+        for path in archived
+    ]
+    in_archives = {path for archive in archives for path in archive.wanted or ()}
+    return Dataset(
+        name,
+        sequences=tuple(file for file in files if file.path not in in_archives),
+        archives=tuple(archives),
+        skipped=tuple(skip for one in found for skip in one.skipped),
+        passed_over=sum(one.passed_over for one in found),
+        set_aside=tuple(set_aside),
+        notes=tuple(notes),
+    )
+
+
+def _without_twins(files: list[SequenceFile], archives: set[Path]) -> tuple[list[SequenceFile], list[tuple[Path, int]]]:
+    """Leave out sequences of archives that are in directories, too; and say how many of which archive that are.
+
+    Raises:
+        InputError: two directories, or two archives, have the same one.
+    """
+    taken: list[SequenceFile] = []
+    replaced: Counter[Path] = Counter()
+    archive_of = {file: next((path for path in archives if path in file.path.parents), None) for file in files}
+    for file in sorted(files, key=lambda file: (str(file), archive_of[file] is not None)):
+        if not taken or str(taken[-1]) != str(file):
+            taken.append(file)
+        elif (archive := archive_of[file]) is not None and archive_of[taken[-1]] is None:
+            replaced[archive] += 1
+        else:
+            raise InputError(
+                f"{file} is there twice: {taken[-1].path} and {file.path}. Move one away, or give the datasets "
+                "different names and pass --keep-names."
+            )
+    return sorted(taken, key=lambda file: (file.subject, file.name)), sorted(replaced.items())
+
+
+def preferred(
+    files: list[SequenceFile], prefer: Variant
+) -> tuple[list[SequenceFile], list[tuple[SequenceFile, SequenceFile]]]:
+    """Take one file of each motion, and give the pairs of one taken and one not."""
+    of_motion: dict[tuple[str, str], dict[Variant, SequenceFile]] = {}
+    for file in files:
+        of_motion.setdefault(file.motion, {})[file.variant] = file
+    pairs = [
+        (both[prefer], other)
+        for both in of_motion.values()
+        if len(both) == 2
+        for variant, other in both.items()
+        if variant != prefer
+    ]
+    others = {other for _, other in pairs}
+    return [file for file in files if file not in others], pairs
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # as of a link that leads nowhere; reading it says so
+        return 0
+
+
+def _list(name: str, source: _Source) -> Found:
+    if not source.is_archive:
+        return _look_through(name, source.path)
+    found = Found(name)
+    with suppress(ArchiveError):  # which is said when the archive is converted
+        for member in read_members(source.path):
+            found.look_at(member.path.parts, source.path / member.path, member.size, member.problem, member.read)
+    return found
+
+
+# ------------------------------------------------------------------------------------------- what is in one
 
 
 @dataclass
-class _Walk:
-    """What a walk through one dataset's directories has found so far."""
+class Found:
+    """What is in one directory or archive of a dataset, as far as it was looked through."""
 
+    dataset: str
     files: list[SequenceFile] = field(default_factory=list)
     skipped: list[SkippedSequence] = field(default_factory=list)
     passed_over: int = 0
 
+    def look_at(
+        self,
+        parts: tuple[str, ...],
+        path: Path,
+        num_bytes: int,
+        problem: str | None,
+        content: Path | Callable[[], bytes],
+    ) -> SequenceFile | None:
+        """Decide what a file is by its place, and give it if it is a sequence.
 
-def _look_into(directory: Path) -> Dataset:
-    walk = _look_through(directory)
-    walk.files.sort(key=lambda file: (file.subject, file.name, str(file.path)))
-    sequences: list[SequenceFile] = []
-    for file in walk.files:
-        if sequences and str(sequences[-1]) == str(file):
-            taken = f"{file.path} has the same subject and name as {sequences[-1].path}, which is taken"
-            walk.skipped.append(SkippedSequence(str(file), taken))
+        Args:
+            parts: of its path below the dataset.
+            path: where it is.
+            num_bytes: its size.
+            problem: why it cannot be read, if that is known.
+            content: the file, or what reads it: looked into where the place does not tell.
+        """
+        if any(part.startswith(".") for part in parts):
+            return None
+        *_, subject, name = (self.dataset, *parts)
+        if not _named_like_a_sequence(name) or (len(parts) == 1 and not problem and not _has_poses(content)):
+            self.passed_over += 1
+        elif problem:
+            self.skip(parts, problem)
+        elif len(parts) == 1:
+            self.skip(parts, "it lies in the dataset's own directory, expected DATASET/SUBJECT/SEQUENCE_poses.npz")
         else:
-            sequences.append(file)
-    return Dataset(directory.name, tuple(sequences), tuple(walk.skipped), walk.passed_over)
+            file = SequenceFile(self.dataset, subject, name[:-4], path, num_bytes)
+            self.files.append(file)
+            return file
+        return None
+
+    def skip(self, parts: tuple[str, ...], reason: str) -> None:
+        """Note what cannot be used."""
+        name = "/".join((self.dataset, *parts))
+        self.skipped.append(SkippedSequence(name[:-4] if name.lower().endswith(".npz") else name, reason))
+
+    def in_order(self) -> list[SequenceFile]:
+        """Give the sequences in the order of subject and name. Of those that share both, the first is taken."""
+        taken: list[SequenceFile] = []
+        for file in sorted(self.files, key=lambda file: (file.subject, file.name, str(file.path))):
+            if taken and str(taken[-1]) == str(file):
+                reason = f"{file.path} has the same subject and name as {taken[-1].path}, which is taken"
+                self.skipped.append(SkippedSequence(str(file), reason))
+            else:
+                taken.append(file)
+        return taken
 
 
-def _look_through(dataset: Path) -> _Walk:
-    walk = _Walk()
-
-    def skip(path: Path, reason: str) -> None:
-        name = str(path.relative_to(dataset.parent))
-        walk.skipped.append(SkippedSequence(name[:-4] if name.lower().endswith(".npz") else name, reason))
-
+def _look_through(name: str, dataset: Path) -> Found:
+    found = Found(name)
     # Directories still to be listed, each with those above it: a link to one of these would lead round for ever.
-    waiting = [(dataset, frozenset({_identity(dataset.stat())}))]
+    waiting: list[tuple[Path, tuple[str, ...], frozenset[tuple[int, int]]]]
+    waiting = [(dataset, (), frozenset({_identity(dataset.stat())}))]
     while waiting:
-        directory, above = waiting.pop()
+        directory, parts_above, above = waiting.pop()
         try:
             entries = _entries(directory)
         except OSError as error:
-            skip(directory, f"the directory cannot be read: {error.strerror}")
+            found.skip(parts_above, f"the directory cannot be read: {error.strerror}")
             continue
         for entry in entries:
             path = Path(entry.path)
-            candidate = _named_like_a_sequence(entry.name)
+            parts = (*parts_above, entry.name)
             try:
                 status = entry.stat()
             except OSError as error:
-                if candidate:
-                    skip(path, f"cannot be read: {error.strerror}")
+                if _named_like_a_sequence(entry.name):
+                    found.skip(parts, f"cannot be read: {error.strerror}")
                 continue
             if stat.S_ISDIR(status.st_mode):
                 if _identity(status) not in above:
-                    waiting.append((path, above | {_identity(status)}))
-            elif not candidate or (directory == dataset and not _has_poses(path)):
-                walk.passed_over += 1
-            elif directory == dataset:
-                skip(path, "it lies in the dataset's own directory, expected DATASET/SUBJECT/SEQUENCE_poses.npz")
-            elif not stat.S_ISREG(status.st_mode):
-                skip(path, "it is not a regular file")
+                    waiting.append((path, parts, above | {_identity(status)}))
             else:
-                walk.files.append(SequenceFile(dataset.name, directory.name, path.stem, path, status.st_size))
-    walk.skipped.sort(key=lambda one: one.name)
-    return walk
+                problem = None if stat.S_ISREG(status.st_mode) else "it is not a regular file"
+                found.look_at(parts, path, status.st_size, problem, path)
+    found.skipped.sort(key=lambda one: one.name)
+    return found
 
 
 def _entries(directory: Path) -> list[os.DirEntry[str]]:
@@ -192,11 +424,9 @@ def _named_like_a_sequence(name: str) -> bool:
     return name.endswith(".npz") and name != "shape.npz" and not name.endswith("_stagei.npz")
 
 
-def _has_poses(path: Path) -> bool:
-    if not path.is_file():
-        return False
+def _has_poses(content: Path | Callable[[], bytes]) -> bool:
     try:
-        with NpzFile(path, at_once=False) as npz:
+        with NpzFile(content if isinstance(content, Path) else content(), at_once=False) as npz:
             return "poses" in npz.names
-    except ArrayFileError:
+    except (ArrayFileError, ArchiveError):
         return False

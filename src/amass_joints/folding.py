@@ -23,6 +23,7 @@ are taken once, before any frame is seen. Nothing is approximated. The row sum s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -137,22 +138,38 @@ class ShapedBody:
         )
 
 
-def fold(body: BodyModel, regressor: JointRegressor) -> FoldedBody:
+def fold(body: BodyModel, joints: JointRegressor | Sequence[int]) -> FoldedBody:
     """Fold a joint regressor into a body model, exactly, in float64.
 
+    Args:
+        body: the body model.
+        joints: what joints are wanted; in place of a regressor, indices of the body model's own, which come straight
+            from its kinematic tree.
+
     Raises:
-        InputError: the regressor is not for as many vertices as the body has.
+        InputError: the regressor is not for as many vertices as the body has, or there is no such joint.
     """
-    matrix = regressor.matrix
-    if matrix.shape[1] != len(body.v_template):
-        raise InputError(
-            f"the joint regressor is for {matrix.shape[1]} vertices, the body model has {len(body.v_template)}: "
-            "use the regressor that belongs to the body model."
-        )
     # The rest mesh before any pose, and the rest joints, as linear in (1, betas, dmpls).
     unposed = np.concatenate([body.v_template[:, :, None], body.shapedirs, body.dmpldirs], axis=2)
     rest_joints = np.tensordot(body.J_regressor, unposed, axes=1)
-    pair_joints, pair_bones, pair_weights, carried, features = _fold_vertices(body, matrix, unposed, rest_joints)
+    if isinstance(joints, JointRegressor):
+        matrix = joints.matrix
+        if matrix.shape[1] != len(body.v_template):
+            raise InputError(
+                f"the joint regressor is for {matrix.shape[1]} vertices, the body model has {len(body.v_template)}: "
+                "use the regressor that belongs to the body model."
+            )
+        pair_joints, pair_bones, pair_weights, carried, features = _fold_vertices(body, matrix, unposed, rest_joints)
+        row_sums = matrix.sum(axis=1)
+    else:
+        # A joint is where the bone before it carries it, whatever its own rotation: one pair. The root is its own bone.
+        wanted = np.asarray(joints)
+        if wanted.ndim != 1 or not set(wanted.tolist()) <= set(range(len(body.parents))) or not len(wanted):
+            raise InputError(f"joints: expected indices from 0 to {len(body.parents) - 1}, found {list(joints)}.")
+        pair_joints, pair_bones = np.arange(len(wanted)), np.maximum(body.parents[wanted], 0)
+        pair_weights = row_sums = np.ones(len(wanted))
+        carried = rest_joints[wanted] - rest_joints[pair_bones]
+        features = np.zeros((len(wanted), 3, body.posedirs.shape[2]))
 
     # Exact pruning: a bone needs pose features only if they move something, a rotation only if it has features or
     # carries a bone of some pair.
@@ -178,7 +195,7 @@ def fold(body: BodyModel, regressor: JointRegressor) -> FoldedBody:
         pair_weights=pair_weights,
         pair_vectors=np.concatenate([carried[:, :, : 1 + num_betas], kept, carried[:, :, 1 + num_betas :]], axis=2),
         steps=steps[chain],
-        row_sums=matrix.sum(axis=1),
+        row_sums=row_sums,
     )
 
 

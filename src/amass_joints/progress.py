@@ -7,6 +7,7 @@ from rich.text import Text
 
 from amass_joints.display import Quiet, printable
 from amass_joints.finding import Dataset, SequenceFile
+from amass_joints.report import DatasetReport
 
 
 class _FramesPerSecond(ProgressColumn):
@@ -30,7 +31,9 @@ class Bar(Quiet):
 
     def begins(self, datasets: list[Dataset]) -> None:
         """Show the bar, empty."""
-        num_bytes = sum(file.num_bytes for dataset in datasets for file in dataset.sequences)
+        self._files = {file for dataset in datasets for file in dataset.sequences}
+        self._archived = {dataset.name: sum(one.num_bytes for one in dataset.archives) for dataset in datasets}
+        num_bytes = sum(file.num_bytes for file in self._files) + sum(self._archived.values())
         self._task = self._progress.add_task("", total=num_bytes, frames=0)
         self._progress.start()
 
@@ -41,7 +44,11 @@ class Bar(Quiet):
     def sequence_ends(self, file: SequenceFile, source_frames: int) -> None:
         """Move the bar on."""
         frames = self._progress.tasks[0].fields["frames"] + source_frames
-        self._progress.update(self._task, advance=file.num_bytes, frames=frames)
+        self._progress.update(self._task, advance=file.num_bytes if file in self._files else 0, frames=frames)
+
+    def dataset_ends(self, report: DatasetReport) -> None:
+        """Move the bar on by archives, which are measured whole."""
+        self._progress.update(self._task, advance=self._archived[report.name])
 
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from amass_joints.arrays import ArrayFileError, NpzFile, float64, listed, read_npy
-from amass_joints.body_models import NUM_VERTICES
+from amass_joints.body_models import MODEL_TYPES, SMPLH, SMPLX
 from amass_joints.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,25 +25,30 @@ class JointRegressor:
     """One row a joint; dimensionless. Rows need not sum to 1, and those of real files do not quite."""
 
 
-def load_regressor(path: str | os.PathLike[str], num_vertices: int = NUM_VERTICES) -> JointRegressor:
+VERTEX_MAP = "smplx2smpl_deftrafo_setup.pkl"
+"""The file that gives SMPL's vertices as linear combinations of SMPL-X's (https://github.com/vchoutas/smplx)."""
+
+
+def load_regressor(path: str | os.PathLike[str], num_vertices: int | None = None) -> JointRegressor:
     """Read a joint regressor.
 
     Args:
         path: an ``.npy`` file, or an ``.npz`` with one array in it: real numbers, shape (any, ``num_vertices``), C or
             Fortran order; or a sparse matrix that ``scipy.sparse.save_npz`` wrote (CSR, CSC or COO).
-        num_vertices: how many vertices the body model's mesh has.
+        num_vertices: how many vertices the body model's mesh has; None: as many as one of the body models.
 
     Raises:
         InputError: the file is missing, broken, or not such a matrix.
     """
     path = Path(path)
-    expected = f"expected a matrix of shape (joints, {num_vertices}), saved with np.save()"
+    widths = sorted({one.num_vertices for one in MODEL_TYPES}) if num_vertices is None else [num_vertices]
+    expected = f"expected a matrix of shape (joints, {' or '.join(map(str, widths))}), saved with np.save()"
     try:
         matrix = float64(_read_npz(path) if _is_zip(path) else read_npy(path))
     except ArrayFileError as error:
         raise InputError(f"{path}: not a usable joint regressor: {error}; {expected}.") from error
-    if matrix.ndim != 2 or matrix.shape[1] != num_vertices or not len(matrix):
-        transposed = matrix.ndim == 2 and matrix.shape[0] == num_vertices
+    if matrix.ndim != 2 or matrix.shape[1] not in widths or not len(matrix):
+        transposed = matrix.ndim == 2 and matrix.shape[0] in widths
         raise InputError(
             f"{path}: not a usable joint regressor: its shape is {matrix.shape}; {expected}."
             f"{' It is transposed: save its .T instead.' if transposed else ''}"
@@ -51,6 +56,39 @@ def load_regressor(path: str | os.PathLike[str], num_vertices: int = NUM_VERTICE
     if not np.isfinite(matrix).all():
         raise InputError(f"{path}: not a usable joint regressor: it holds values that are not finite.")
     return JointRegressor(matrix)
+
+
+def carried_over(regressor: JointRegressor, vertex_map: Path) -> JointRegressor:
+    """Make of a regressor for SMPL's vertices (6890) one for those of SMPL-X (10475).
+
+    Args:
+        regressor: the one for SMPL and SMPL+H.
+        vertex_map: a pickle with a sparse matrix ``mtx`` (6890, 2 * 10475), of which the first half of the columns is
+            for vertices and the rest for normals, or a matrix ``matrix`` (6890, 10475).
+
+    Raises:
+        InputError: the file is not that.
+    """
+    from amass_joints.pickles import PickleFile
+
+    rows, columns = SMPLH.num_vertices, SMPLX.num_vertices
+    expected = f"expected {VERTEX_MAP} with 'mtx' ({rows}, {2 * columns}) or 'matrix' ({rows}, {columns})"
+    try:
+        with PickleFile(vertex_map) as file:
+            names = file.names
+            for name, width in (("mtx", 2 * columns), ("matrix", columns)):
+                if sparse := file.read_sparse(name):  # as a dense one it would take a gigabyte
+                    if sparse.shape == (rows, width):
+                        carried = np.zeros((width, len(regressor.matrix)))
+                        np.add.at(carried, sparse.columns, (regressor.matrix[:, sparse.rows] * sparse.values).T)
+                        return JointRegressor(np.ascontiguousarray(carried[:columns].T))
+                elif name in names:
+                    dense = file.read(name)
+                    if isinstance(dense, np.ndarray) and dense.shape == (rows, width):
+                        return JointRegressor(regressor.matrix @ float64(dense[:, :columns]))
+    except ArrayFileError as error:
+        raise InputError(f"{vertex_map}: {error}; {expected}.") from error
+    raise InputError(f"{vertex_map}: it holds {listed(names)}; {expected}.")
 
 
 def _is_zip(path: Path) -> bool:

@@ -23,13 +23,35 @@ class ConvertedSequence:
     gender: str
     soft_tissue: bool
     """Whether DMPLs were used."""
+    model_type: str
+    """``smplh``, ``smplx`` or ``smpl``: the kind of body model."""
     source_frame_rate: float
-    """Hz."""
+    """Hz, that the file was taken to have."""
+    labelled_frame_rate: float
+    """Hz, as the file says."""
+    known_frame_rate: float | None
+    """Hz, where it is known that the file is wrong."""
     frame_rate: float
     """Hz, of the result."""
     source_frames: int
     frames: int
     """How many frames came out."""
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A motion whose two releases say different frame rates."""
+
+    name: str
+    """``dataset/subject/sequence`` of the one that was taken."""
+    frame_rate: float
+    """Hz, that it says."""
+    other: str
+    other_frame_rate: float
+
+    def __str__(self) -> str:
+        """Say it on a line."""
+        return f"{self.name}: {self.frame_rate:g} Hz; {self.other}: {self.other_frame_rate:g} Hz"
 
 
 @dataclass(frozen=True)
@@ -43,6 +65,9 @@ class DatasetReport:
     skipped: tuple[SkippedSequence, ...] = ()
     passed_over: int = 0
     """How many files were no sequences."""
+    disagreements: tuple[Disagreement, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What else people should know of where the dataset was found."""
     already_there: bool = False
     """Left alone, because its output existed (``--skip-existing``)."""
     seconds: float = 0.0
@@ -79,6 +104,11 @@ class Report:
     def skipped(self) -> list[SkippedSequence]:
         """All that was skipped."""
         return [one for dataset in self.datasets for one in dataset.skipped]
+
+    @property
+    def disagreements(self) -> list[Disagreement]:
+        """All motions whose two releases say different frame rates."""
+        return [one for dataset in self.datasets for one in dataset.disagreements]
 
     @property
     def total(self) -> DatasetReport:

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from amass_joints.arrays import ArrayFileError, ArrayReader, NpzFile
-from amass_joints.body_models import GENDERS, NUM_JOINTS
+from amass_joints.body_models import GENDERS, MODEL_TYPES, NUM_DMPLS, SMPLH, ModelType
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 FRAME_RATES = (1.0, 10_000.0)
 """Hz; a rate outside is a mistake. (AMASS has 59 to 250.)"""
+
+FRAME_RATE_NAMES = ("mocap_framerate", "mocap_frame_rate")
+"""In SMPL+H files, and in SMPL-X files."""
 
 MOST_BETAS = 1000
 """More shape coefficients no body model has."""
@@ -52,8 +55,10 @@ class SequenceSummary:
     frame_rate: float
     """Hz."""
     gender: str
-    """Which body model: one of :data:`amass_joints.body_models.GENDERS`."""
+    """Which body model: one of :data:`amass_joints.body_models.GENDERS` ..."""
     has_dmpls: bool
+    model_type: ModelType
+    """... of this kind."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,11 @@ class Sequence:
     dmpls: Float[np.ndarray, "frames dmpls"] | None
     """Soft-tissue coefficients; None where the file has none or they are not wanted."""
     gender: str
-    """Which body model: one of :data:`amass_joints.body_models.GENDERS`."""
+    """Which body model: one of :data:`amass_joints.body_models.GENDERS` ..."""
     frame_rate: float
     """Hz."""
+    model_type: ModelType = SMPLH
+    """... of this kind."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +102,13 @@ class OpenSequence:
         """Check all that headers and the small arrays can tell, before memory is taken for the large ones."""
         names = ("poses", "trans", "dmpls") if dmpls and "dmpls" in npz.names else ("poses", "trans")
         self._frames = {name: npz.open(name) for name in names}
-        frames = _num_frames(self._frames)
+        frames, model_type = _check_frames(self._frames)
         self._betas = npz.open("betas")
         self._betas.check_real()
         shape = self._betas.header.shape
         if not shape or math.prod(shape) != shape[-1] or shape[-1] > MOST_BETAS:
             raise _Unusable(f"array 'betas': its shape is {shape}, expected (16,)")
-        self.summary = SequenceSummary(frames, _frame_rate(npz), _gender(npz), "dmpls" in names)
+        self.summary = SequenceSummary(frames, _frame_rate(npz), _gender(npz), "dmpls" in names, model_type)
 
     def read_betas(self) -> Float[np.ndarray, " betas"]:
         """Read the shape coefficients."""
@@ -125,7 +132,7 @@ class OpenSequence:
 
 
 def read_sequence(path: str | os.PathLike[str], *, dmpls: bool = True) -> Sequence | Skipped | NotASequence:
-    """Read and check one SMPL+H sequence file.
+    """Read and check one sequence file, of SMPL+H, SMPL-X or SMPL.
 
     Args:
         path: an AMASS ``.npz`` file.
@@ -137,28 +144,28 @@ def read_sequence(path: str | os.PathLike[str], *, dmpls: bool = True) -> Sequen
     return use_sequence(path, _whole, dmpls=dmpls)
 
 
-def summarise_sequence(path: str | os.PathLike[str]) -> SequenceSummary | Skipped | NotASequence:
-    """Check one SMPL+H sequence file by the headers of its arrays, which is quick, and say what is in it."""
-    return use_sequence(path, lambda sequence: sequence.summary, at_once=False)
+def summarise_sequence(file: str | os.PathLike[str] | bytes) -> SequenceSummary | Skipped | NotASequence:
+    """Check one sequence file by the headers of its arrays, which is quick, and say what is in it."""
+    return use_sequence(file, lambda sequence: sequence.summary, at_once=False)
 
 
 _Result = TypeVar("_Result")
 
 
 def use_sequence(
-    path: str | os.PathLike[str],
+    file: str | os.PathLike[str] | bytes,
     use: Callable[[OpenSequence], _Result],
     *,
     dmpls: bool = True,
     at_once: bool = True,
 ) -> _Result | Skipped | NotASequence:
-    """Open one SMPL+H sequence file, and give what ``use`` makes of it.
+    """Open one sequence file, or what is in one, and give what ``use`` makes of it.
 
     Whatever turns out to be wrong with the file, while it is opened or while ``use`` reads it, ends that and is the
     result.
     """
     try:
-        with NpzFile(Path(path), at_once=at_once) as npz:
+        with NpzFile(file if isinstance(file, bytes) else Path(file), at_once=at_once) as npz:
             if "poses" not in npz.names and "trans" not in npz.names:
                 return NotASequence()
             return use(OpenSequence(npz, dmpls=dmpls))
@@ -181,12 +188,13 @@ def _whole(sequence: OpenSequence) -> Sequence:
         dmpls=None if block.dmpls is None else np.array(block.dmpls),
         gender=summary.gender,
         frame_rate=summary.frame_rate,
+        model_type=summary.model_type,
     )
 
 
-def _num_frames(arrays: dict[str, ArrayReader]) -> int:
-    """Check the shapes of the arrays that have a row for each frame."""
-    expected = {"poses": 3 * NUM_JOINTS, "trans": 3, "dmpls": 8}
+def _check_frames(arrays: dict[str, ArrayReader]) -> tuple[int, ModelType]:
+    """Check the arrays that have a row for each frame: how many rows, and of which body model."""
+    expected = {"poses": "156 (SMPL+H), 165 (SMPL-X) or 72 (SMPL)", "trans": 3, "dmpls": NUM_DMPLS}
     for name, reader in arrays.items():
         reader.check_real()
         shape = reader.header.shape
@@ -194,9 +202,9 @@ def _num_frames(arrays: dict[str, ArrayReader]) -> int:
             raise _Unusable(f"array '{name}': its shape is {shape}, expected (frames, {expected[name]})")
     shapes = {name: reader.header.shape for name, reader in arrays.items()}
     frames, values = shapes["poses"]
-    if values != 3 * NUM_JOINTS:
-        known = {165: "an SMPL-X sequence", 72: "an SMPL sequence"}.get(values, "not SMPL+H")
-        raise _Unusable(f"{known}: {values} pose values a frame, expected {3 * NUM_JOINTS} (SMPL+H)")
+    model_type = next((one for one in MODEL_TYPES if one.pose_values == values), None)
+    if model_type is None:
+        raise _Unusable(f"{values} pose values a frame, expected {expected['poses']}")
     if shapes["trans"][1] != 3:
         raise _Unusable(f"array 'trans': {shapes['trans'][1]} values a frame, expected 3")
     for name, shape in shapes.items():
@@ -204,7 +212,7 @@ def _num_frames(arrays: dict[str, ArrayReader]) -> int:
             raise _Unusable(f"'poses' has {frames} frames, '{name}' has {shape[0]}")
     if not frames:
         raise _Unusable("it has no frames")
-    return frames
+    return frames, model_type
 
 
 def _check_finite(name: str, array: Float[np.ndarray, "..."], first_frame: int | None = None) -> None:
@@ -236,12 +244,13 @@ def _gender(npz: NpzFile) -> str:
 
 
 def _frame_rate(npz: NpzFile) -> float:
-    reader = npz.open("mocap_framerate")
+    name = next((name for name in FRAME_RATE_NAMES if name in npz.names), FRAME_RATE_NAMES[0])
+    reader = npz.open(name)
     reader.check_real()
     if math.prod(reader.header.shape) != 1:
-        raise _Unusable(f"array 'mocap_framerate': its shape is {reader.header.shape}, expected one number")
+        raise _Unusable(f"array '{name}': its shape is {reader.header.shape}, expected one number")
     array = reader.read_float64().reshape(-1)
-    _check_finite("mocap_framerate", array)
+    _check_finite(name, array)
     frame_rate = float(array[0])
     lowest, highest = FRAME_RATES
     if not lowest <= frame_rate <= highest:

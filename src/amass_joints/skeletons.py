@@ -10,7 +10,7 @@ Units are metres, radians and hertz. Two frames of reference occur:
 
 from __future__ import annotations
 
-SMPLH_JOINTS: tuple[str, ...] = (
+BODY_JOINTS: tuple[str, ...] = (
     "pelvis",
     *("left_hip", "right_hip", "spine1"),
     *("left_knee", "right_knee", "spine2"),
@@ -20,17 +20,30 @@ SMPLH_JOINTS: tuple[str, ...] = (
     *("left_shoulder", "right_shoulder"),
     *("left_elbow", "right_elbow"),
     *("left_wrist", "right_wrist"),
-    *(
-        f"{side}_{finger}{number}"
-        for side in ("left", "right")
-        for finger in ("index", "middle", "pinky", "ring", "thumb")
-        for number in (1, 2, 3)
-    ),
 )
-"""The 52 joints of SMPL+H: 22 of the body, 15 of each hand (Romero et al., Embodied Hands, 2017)."""
+"""The 22 joints of the body, with which SMPL, SMPL+H and SMPL-X begin."""
 
-NUM_BODY_JOINTS = 22
-"""How many of them are the body's: they come first, and all that follow are joints of fingers."""
+NUM_BODY_JOINTS = len(BODY_JOINTS)
+
+HAND_JOINTS: tuple[str, ...] = tuple(
+    f"{side}_{finger}{number}"
+    for side in ("left", "right")
+    for finger in ("index", "middle", "pinky", "ring", "thumb")
+    for number in (1, 2, 3)
+)
+"""The 15 joints of each hand in SMPL+H and SMPL-X (Romero et al., Embodied Hands, SIGGRAPH Asia 2017)."""
+
+SMPL_JOINTS: tuple[str, ...] = (*BODY_JOINTS, "left_hand", "right_hand")
+"""The 24 joints of SMPL (Loper et al., SIGGRAPH Asia 2015)."""
+
+SMPLH_JOINTS: tuple[str, ...] = (*BODY_JOINTS, *HAND_JOINTS)
+"""The 52 joints of SMPL+H (Romero et al., 2017)."""
+
+SMPLX_JOINTS: tuple[str, ...] = (*BODY_JOINTS, "jaw", "left_eye", "right_eye", *HAND_JOINTS)
+"""The 55 joints of SMPL-X (Pavlakos et al., Expressive Body Capture, CVPR 2019)."""
+
+JOINT_SETS: dict[str, tuple[str, ...]] = {"body": BODY_JOINTS, "smplh": SMPLH_JOINTS, "smplx": SMPLX_JOINTS}
+"""What can be taken from the kinematic tree in place of regressed joints."""
 
 SMPLH_PARENTS: tuple[int, ...] = (
     *(-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19),

@@ -324,3 +324,44 @@ WOBBLES: tuple[tuple[Bump, ...], ...] = (
     (Bump(_UPPER_ARM, 0.045, (0.0, -0.010, 0.0)), Bump(_FLANK, 0.040, (0.005, 0.0, 0.0))),
 )
 """The meanings of the 8 soft-tissue coefficients; displacements in metres."""
+
+
+class FaceJoint(NamedTuple):
+    """A joint that SMPL-X has in the head, and the skin that follows it."""
+
+    place: Vector
+    """The joint's centre."""
+    skin: Vector
+    """The middle of the skin that follows it."""
+    reach: float
+    """How far that skin reaches."""
+    share: float
+    """How closely the middle follows; the rest is the head's."""
+
+
+FACE: dict[str, FaceJoint] = {
+    "jaw": FaceJoint((0.0, 0.908, 0.004), (0.0, 0.884, 0.040), reach=0.034, share=0.85),
+    "left_eye": FaceJoint((0.017, 0.937, 0.036), (0.0175, 0.938, 0.050), reach=0.012, share=0.9),
+}
+"""The joints of the face, in statures."""
+
+_BROW: Vector = (0.018, 0.952, 0.050)
+_CHEEK: Vector = (0.026, 0.915, 0.038)
+_MOUTH: Vector = (0.0, 0.897, 0.050)
+_MOUTH_CORNER: Vector = (0.015, 0.899, 0.045)
+_CHIN: Vector = (0.0, 0.882, 0.045)
+_NOSTRIL: Vector = (0.007, 0.914, 0.062)
+
+EXPRESSIONS: tuple[tuple[Bump, ...], ...] = (
+    (Bump(_MOUTH_CORNER, 0.010, (0.003, 0.004, -0.002)),),
+    (Bump(_MOUTH_CORNER, 0.010, (0.001, -0.005, 0.0)),),
+    (Bump(_MOUTH, 0.009, (0.0, 0.0, 0.005)),),
+    (Bump(_MOUTH, 0.009, (0.0, 0.004, 0.001)),),
+    (Bump(_BROW, 0.011, (0.0, 0.005, 0.0)),),
+    (Bump(_BROW, 0.011, (-0.002, -0.004, 0.001)),),
+    (Bump(_CHEEK, 0.012, (0.004, 0.0, 0.003)),),
+    (Bump(_CHEEK, 0.012, (-0.003, 0.0, -0.003)),),
+    (Bump(_CHIN, 0.012, (0.0, 0.003, 0.002)),),
+    (Bump(_NOSTRIL, 0.006, (0.002, 0.001, 0.0)),),
+)
+"""The meanings of SMPL-X's coefficients of expression: smile, frown, pout and so on; displacements in metres."""

@@ -2,7 +2,7 @@
 
 They let the whole program run, be tested and be timed where the licensed body models are absent. The arrays are
 those of the keys that the program reads, with the shapes and value conventions of SMPL+H's files; no number is
-taken from them.
+taken from them. :mod:`.smplx` makes one in the format of SMPL-X of them.
 
 How a body is built:
 
@@ -39,7 +39,7 @@ _ORIGIN = np.array([0.0, 0.69, 0.0])
 
 @dataclass(frozen=True)
 class StandInBody:
-    """The arrays of an SMPL+H model file and of its DMPL file, under the names that they have there."""
+    """The arrays of a model file and of its DMPL file, under the names that they have there: of SMPL+H, or SMPL-X."""
 
     v_template: Float[np.ndarray, "vertices 3"]
     """The mean person in T pose, metres."""
@@ -56,7 +56,7 @@ class StandInBody:
     f: UInt32[np.ndarray, "faces 3"]
     """Vertices of each triangle, anticlockwise as seen from outside."""
     dmpl_eigvec: Float[np.ndarray, "vertices 3 dmpls"]
-    """Soft-tissue blend shapes, metres per unit; their meanings are :data:`.anatomy.WOBBLES`."""
+    """Soft-tissue blend shapes, metres per unit; their meanings are :data:`.anatomy.WOBBLES`. SMPL-X has none."""
 
     def rest_joints(self, betas: Float[np.ndarray, " betas"]) -> Float[np.ndarray, "joints 3"]:
         """Joints of the person of this shape in T pose, metres."""
@@ -86,7 +86,7 @@ def make_body(gender: str) -> StandInBody:
         weights=sculpture.weights.copy(),
         kintree_table=np.array([[2**32 - 1, *SMPLH_PARENTS[1:]], range(len(SMPLH_JOINTS))], dtype=np.int64),
         f=sculpture.faces.astype(np.uint32),
-        dmpl_eigvec=np.stack([_bump_field(sculpture.vertices, bumps) for bumps in WOBBLES], axis=2),
+        dmpl_eigvec=np.stack([bump_field(sculpture.vertices, bumps) for bumps in WOBBLES], axis=2),
     )
 
 
@@ -119,7 +119,7 @@ def _trait_field(
         own = [SMPLH_JOINTS.index(joint) for joint in joints]
         growth[own + list(MIRROR_JOINTS[own])] = fractions
     vertices, joint_shifts = _stretch(sculpture, growth)
-    return vertices + _bump_field(sculpture.vertices, trait.bumps), joint_shifts
+    return vertices + bump_field(sculpture.vertices, trait.bumps), joint_shifts
 
 
 def _stretch(
@@ -135,7 +135,7 @@ def _stretch(
     return blended[:, :3] + blended[:, 3:] * sculpture.vertices, shifts
 
 
-def _bump_field(vertices: Float[np.ndarray, "vertices 3"], bumps: tuple[Bump, ...]) -> Float[np.ndarray, "vertices 3"]:
+def bump_field(vertices: Float[np.ndarray, "vertices 3"], bumps: tuple[Bump, ...]) -> Float[np.ndarray, "vertices 3"]:
     """The sum of bumps and of their mirror images."""
     field = np.zeros_like(vertices)
     for bump in bumps:
@@ -159,8 +159,8 @@ def _rest_joint_regressor(
     regressor = np.zeros((len(joints), len(vertices)))
     for joint, name in enumerate(SMPLH_JOINTS):
         if not name.startswith("right_"):
-            ring = _ring(sculpture, sculpture.joints[joint], joint, sectors=12)
-            row = _barycentric(vertices[ring], joints[joint])
+            ring = ring_around(sculpture, sculpture.joints[joint], joint, sectors=12)
+            row = barycentric(vertices[ring], joints[joint])
             regressor[joint, ring] = row
             regressor[MIRROR_JOINTS[joint], sculpture.mirror[ring]] = row
     return regressor
@@ -191,15 +191,17 @@ def make_joint_regressor() -> Float[np.ndarray, "17 6890"]:
     sculpture = sculpt()
     regressor = np.zeros((len(H36M17_SPIN_JOINTS), NUM_VERTICES))
     for name, (place, carrier, sectors) in _H36M_PLACES.items():
-        ring = _ring(sculpture, np.array(place), SMPLH_JOINTS.index(carrier), sectors)
-        row = _barycentric(sculpture.vertices[ring], np.array(place))
+        ring = ring_around(sculpture, np.array(place), SMPLH_JOINTS.index(carrier), sectors)
+        row = barycentric(sculpture.vertices[ring], np.array(place))
         regressor[H36M17_SPIN_JOINTS.index(name), ring] = row
         other_side = H36M17_SPIN_JOINTS.index(name.replace("left_", "right_"))
         regressor[other_side, sculpture.mirror[ring]] = row
     return regressor
 
 
-def _ring(sculpture: Sculpture, place: Float[np.ndarray, " 3"], joint: int, sectors: int) -> Int[np.ndarray, " ring"]:
+def ring_around(
+    sculpture: Sculpture, place: Float[np.ndarray, " 3"], joint: int, sectors: int
+) -> Int[np.ndarray, " ring"]:
     """Vertices around a place: two in each sector of directions about the bone, on either side along it.
 
     They follow ``joint`` or its parent, and are of the left half; around the middle, with their mirror images.
@@ -233,9 +235,7 @@ def _bone_frame(sculpture: Sculpture, joint: int) -> Float[np.ndarray, "3 3"]:
     return np.stack([axis, second, np.cross(axis, second)])
 
 
-def _barycentric(
-    points: Float[np.ndarray, "points 3"], target: Float[np.ndarray, " 3"]
-) -> Float[np.ndarray, " points"]:
+def barycentric(points: Float[np.ndarray, "points 3"], target: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " points"]:
     """Non-negative weights, as equal as can be, that sum to 1 and average the points to the target.
 
     The target has to lie within the points' convex hull.
@@ -255,7 +255,7 @@ def _barycentric(
 
 # --- Blend shapes that depend on the pose ------------------------------------------------------------------
 
-_BODY_CREASE, _PHALANX_CREASE = 0.0013, 0.0005
+BODY_CREASE, _PHALANX_CREASE = 0.0013, 0.0005
 """Displacement per unit of a pose feature at the joint, metres; a right angle has 2 units."""
 
 _FAR_REACH = 0.01
@@ -264,7 +264,7 @@ _FAR_REACH = 0.01
 _FINGER_REACH = 0.022
 """Where a finger joint's pose blend shapes end, metres from the joint."""
 
-_MIRROR_FEATURES = np.outer(MIRROR, MIRROR).ravel()
+MIRROR_FEATURES = np.outer(MIRROR, MIRROR).ravel()
 """Mirroring turns R into M R M: the signs that it gives to the entries of ``vec(R - I)``."""
 
 
@@ -278,11 +278,12 @@ def _pose_blend_shapes(
         if name.startswith("right_"):
             continue
         reached, falloff = _falloff(np.linalg.norm(vertices - joints[joint], axis=1), joint)
-        bulge, shift = _crease(joint)
+        size = _PHALANX_CREASE if joint >= NUM_BODY_JOINTS else BODY_CREASE
+        bulge, shift = crease(joint, size, in_the_middle=not name.startswith("left_"))
         field = falloff[:, None, None] * (normals[reached, :, None] * bulge + shift)
         blend_shapes[reached, :, joint - 1] = field
         if name.startswith("left_"):
-            mirrored = field * MIRROR[:, None] * _MIRROR_FEATURES
+            mirrored = field * MIRROR[:, None] * MIRROR_FEATURES
             blend_shapes[sculpture.mirror[reached], :, MIRROR_JOINTS[joint] - 1] = mirrored
     return blend_shapes.reshape(len(vertices), 3, -1)
 
@@ -300,15 +301,14 @@ def _falloff(
     return everywhere, (1 - _FAR_REACH) * np.exp(-(relative**2) / 2) + _FAR_REACH / (1 + relative**2)
 
 
-def _crease(joint: int) -> tuple[Float[np.ndarray, " 9"], Float[np.ndarray, "3 9"]]:
+def crease(seed: int, size: float, *, in_the_middle: bool) -> tuple[Float[np.ndarray, " 9"], Float[np.ndarray, "3 9"]]:
     """A joint's own reaction to the nine pose features: along the normal, and along x, y, z; metres."""
-    random = np.random.default_rng(joint)
-    size = _PHALANX_CREASE if joint >= NUM_BODY_JOINTS else _BODY_CREASE
+    random = np.random.default_rng(seed)
     bulge, shift = size * random.standard_normal(9), size * random.standard_normal((3, 9)) / 2
-    if not SMPLH_JOINTS[joint].startswith("left_"):
-        # In the middle, only what is its own mirror image.
-        bulge = (bulge + _MIRROR_FEATURES * bulge) / 2
-        shift = (shift + MIRROR[:, None] * shift * _MIRROR_FEATURES) / 2
+    if in_the_middle:
+        # Only what is its own mirror image.
+        bulge = (bulge + MIRROR_FEATURES * bulge) / 2
+        shift = (shift + MIRROR[:, None] * shift * MIRROR_FEATURES) / 2
     return bulge, shift
 
 

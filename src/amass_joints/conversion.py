@@ -1,0 +1,132 @@
+"""One sequence as joints: how it is wanted, how it is made, and what comes out.
+
+It takes its body and, block by block, reads its file, poses the frames that the target frame rate looks at, and blends
+them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+from amass_joints import executors
+from amass_joints.bodies import FoldedBodies
+from amass_joints.errors import InputError
+from amass_joints.resample import resample
+from amass_joints.sequences import FRAME_RATES, NotASequence, OpenSequence, Skipped, use_sequence
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How sequences are converted."""
+
+    rate: float | None = None
+    """Target frame rate, Hz; None: each sequence's own."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """Of the arithmetic and the result."""
+    dmpls: bool = True
+    """Whether soft tissue is used where a sequence has it."""
+    device: str = "cpu"
+    """``cpu``, ``cuda`` or ``cuda:N``."""
+    fix_frame_rates: bool = False
+    """Whether frame rates that files are known to give wrongly are replaced (:mod:`amass_joints.amass`)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense, with an :class:`InputError`."""
+        lowest, highest = FRAME_RATES
+        if self.rate is not None and not lowest <= self.rate <= highest:
+            raise InputError(f"the target frame rate is {self.rate:g} Hz, expected {lowest:g} to {highest:g} Hz.")
+        if self.dtype not in ("float32", "float64"):
+            raise InputError(f"the dtype is '{self.dtype}', expected float32 or float64.")
+        if not re.fullmatch("cpu|cuda(:[0-9]+)?", self.device):
+            raise InputError(f"the device is '{self.device}', expected cpu, cuda or cuda:N.")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One sequence as joints."""
+
+    positions_3d: Float[np.ndarray, "frames joints 3"]
+    """Metres, world frame, z up; joints in the order of the regressor's rows."""
+    frame_rate: float
+    """Hz."""
+    gender: str
+    """Of the body model that was used."""
+    soft_tissue: bool
+    """Whether DMPLs were used."""
+    model_type: str
+    """``smplh``, ``smplx`` or ``smpl``: the kind of body model."""
+    source_frames: int
+    """How many frames the file has."""
+    source_frame_rate: float
+    """Hz, that the file was taken to have."""
+    labelled_frame_rate: float
+    """Hz, as the file says."""
+    known_frame_rate: float | None
+    """Hz, where it is known that the file is wrong; ``source_frame_rate`` only with ``fix_frame_rates``."""
+
+
+Outcome: TypeAlias = "Converted | Skipped | NotASequence"
+
+
+def convert_sequence(
+    file: Path | bytes, bodies: FoldedBodies, settings: Settings, known_frame_rate: float | None = None
+) -> Outcome:
+    """Convert one sequence file, block by block: memory is needed for the result alone.
+
+    Args:
+        file: the file, or what is in it.
+        bodies: the folded bodies.
+        settings: how it is converted.
+        known_frame_rate: Hz, where that of the file may be wrong.
+    """
+    return use_sequence(
+        file, lambda sequence: _convert(sequence, bodies, settings, known_frame_rate), dmpls=settings.dmpls
+    )
+
+
+def _convert(
+    sequence: OpenSequence, bodies: FoldedBodies, settings: Settings, known_frame_rate: float | None
+) -> Converted | Skipped:
+    source = sequence.summary
+    if known_frame_rate == source.frame_rate:
+        known_frame_rate = None
+    source_frame_rate = known_frame_rate if settings.fix_frame_rates and known_frame_rate else source.frame_rate
+    body = bodies.get(source)
+    if isinstance(body, Skipped):
+        return body
+    resampling = resample(source.frames, source_frame_rate, settings.rate)
+    if not resampling.num_frames:
+        return Skipped(
+            f"too short: {source.frames} frames at {source_frame_rate:g} Hz give none at {settings.rate:g} Hz"
+        )
+    positions = np.empty((resampling.num_frames, len(body.row_sums), 3), settings.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is skipped below
+        shaped = body.with_shape(sequence.read_betas(), settings.dtype)
+        for block in sequence.read_blocks():
+            executors.end_if_unwanted()
+            blend = resampling.within(block.start, block.stop)
+            posed = shaped.pose(
+                block.poses, block.trans, block.dmpls, looked_at=blend.looked_at, device=settings.device
+            )
+            blend.interpolate(posed, out=positions[blend.frames])
+    if not np.isfinite(positions).all():
+        return Skipped("its joints would not be finite: it holds values too large for a human motion")
+    return Converted(
+        positions_3d=positions,
+        frame_rate=settings.rate or source_frame_rate,
+        gender=source.gender,
+        soft_tissue=source.has_dmpls,
+        model_type=source.model_type.name,
+        source_frames=source.frames,
+        source_frame_rate=source_frame_rate,
+        labelled_frame_rate=source.frame_rate,
+        known_frame_rate=known_frame_rate,
+    )
