@@ -445,7 +445,7 @@ def _cut_at_marks(file: BinaryIO) -> Iterator[_Bits]:
 
 
 def _find_marks(data: bytes, searched: int) -> Iterator[int]:
-    """Say at which bits marks begin, from this byte on. The last eight bytes are to be searched again with what follows.
+    """Say at which bits marks begin, from this byte on. The last eight bytes are to be searched again with the next.
 
     The first whole word of 16 bits that lies in a mark, of those that begin at every second byte, is one of 32.
     """
