@@ -14,6 +14,7 @@ import pytest
 
 import amass_joints as aj
 from amass_files import write_sequence
+from amass_joints.regressors import VERTEX_MAP
 
 SRC = Path(__file__).parents[1] / "src"
 PROGRAM = [sys.executable, "-m", "amass_joints"]
@@ -233,6 +234,7 @@ def test_scan(clone: Path) -> None:
         f"  there    {models}/smplh/male/model.npz, for 1 sequences",
         f"  there    {models}/smplh/neutral/model.npz, for 1 sequences",
         f"  MISSING  {models}/smplx/male/model.npz, for 1 sequences",
+        f"  {'there' if (models / VERTEX_MAP).is_file() else 'MISSING':7}  {models}/{VERTEX_MAP}, for 1 sequences",
         "To convert this:",
         f"  amass-joints convert --amass-dir {clone}/data --out-dir joints "
         f"--joint-regressor {clone}/support_data/J_regressor_h36m.npy --body-models {models} --rate 50",

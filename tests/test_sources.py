@@ -753,6 +753,7 @@ def test_scan_as_json(mixed: Path, models: Path) -> None:
         str(models / "smplx/male/model.npz"): (1, True),
         str(models / "smplx/neutral/model.npz"): (1, False),
         str(models / "smpl/male/model.npz"): (1, False),
+        str(models / "smplx2smpl_deftrafo_setup.pkl"): (2, False),
     }
 
 

@@ -6,6 +6,7 @@ The tables, with their sources, are in ``amass.json`` beside this file.
 from __future__ import annotations
 
 import json
+import math
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,11 @@ def known_frame_rate(dataset: str, subject: str, sequence: str) -> float | None:
     """
     name = f"{canonical_name(dataset)}/{subject}/{sequence}"
     return next((hertz for glob, hertz in _frame_rates() if fnmatchcase(name, glob)), None)
+
+
+def is_same_rate(one: float, other: float) -> bool:
+    """Whether two frame rates are the same but for the way that they were computed: 120 and 120.00004577636719 Hz."""
+    return math.isclose(one, other, rel_tol=1e-3)
 
 
 @lru_cache(maxsize=1)

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from amass_joints.body_models import SMPLX, ModelType, body_model_files, load_body_model
+from amass_joints.body_models import SMPLX, BodyModelFiles, ModelType, body_model_files, load_body_model
 from amass_joints.errors import InputError
 from amass_joints.folding import FoldedBody, fold
-from amass_joints.regressors import VERTEX_MAP, JointRegressor, carried_over
+from amass_joints.regressors import VERTEX_MAP, JointRegressor, carried_over, find_vertex_map
 from amass_joints.sequences import SequenceSummary, Skipped
 
 Joints: TypeAlias = "JointRegressor | tuple[str, ...]"
@@ -28,13 +28,14 @@ class FoldedBodies:
             InputError: there is none, or one is not what it should be.
         """
         self.directory = directory
-        self.num_joints = len(joints.matrix) if isinstance(joints, JointRegressor) else len(joints)
         self._joints = joints
         self._files = body_model_files(directory, dmpls=dmpls)
-        maps = (place / VERTEX_MAP for place in (directory, directory / SMPLX.name, directory.parent))
-        self._vertex_map = next((path for path in maps if path.is_file()), None)
+        self._vertex_map = find_vertex_map(directory)
         self._present = {
-            path for files in self._files.values() for path in (files.body, files.dmpls) if path and path.is_file()
+            path
+            for files in self._files.values()
+            for path in (files.body, files.dmpls, self._vertex_map)
+            if path and path.is_file()
         }
         self._folded: dict[tuple[str, str], FoldedBody] = {}
         self._lock = threading.Lock()
@@ -64,7 +65,16 @@ class FoldedBodies:
     def files(self, model_type: str, gender: str, soft_tissue: bool) -> list[Path]:
         """Say which files make a body."""
         files = self._files[model_type, gender]
-        return [files.body, *([files.dmpls] if soft_tissue and files.dmpls is not None else [])]
+        return [files.body, *([files.dmpls] if soft_tissue and files.dmpls is not None else []), *self._map(files)]
+
+    def _map(self, files: BodyModelFiles) -> list[Path]:
+        """Give the vertex map, if the regressor has to be carried over to this body."""
+        carried = (
+            files.model_type is SMPLX
+            and isinstance(self._joints, JointRegressor)
+            and self._joints.matrix.shape[1] != SMPLX.num_vertices
+        )
+        return [self._vertex_map] if carried and self._vertex_map else []
 
     def _fold(self, model_type: str, gender: str) -> FoldedBody | Skipped:
         with self._lock:  # one at a time: a body model takes much memory until it is folded

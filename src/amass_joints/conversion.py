@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from amass_joints import executors
+from amass_joints.amass import is_same_rate
 from amass_joints.bodies import FoldedBodies
+from amass_joints.body_models import SMPLX
 from amass_joints.errors import InputError
 from amass_joints.resample import resample
 from amass_joints.sequences import FRAME_RATES, NotASequence, OpenSequence, Skipped, use_sequence
@@ -96,7 +98,7 @@ def _convert(
     sequence: OpenSequence, bodies: FoldedBodies, settings: Settings, known_frame_rate: float | None
 ) -> Converted | Skipped:
     source = sequence.summary
-    if known_frame_rate == source.frame_rate:
+    if known_frame_rate is not None and is_same_rate(known_frame_rate, source.frame_rate):
         known_frame_rate = None
     source_frame_rate = known_frame_rate if settings.fix_frame_rates and known_frame_rate else source.frame_rate
     body = bodies.get(source)
@@ -123,7 +125,7 @@ def _convert(
         positions_3d=positions,
         frame_rate=settings.rate or source_frame_rate,
         gender=source.gender,
-        soft_tissue=source.has_dmpls,
+        soft_tissue=source.has_dmpls and source.model_type is not SMPLX,
         model_type=source.model_type.name,
         source_frames=source.frames,
         source_frame_rate=source_frame_rate,

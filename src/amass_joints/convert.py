@@ -15,12 +15,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
 from amass_joints import executors, kernels
-from amass_joints.amass import known_frame_rate
+from amass_joints.amass import is_same_rate, known_frame_rate
 from amass_joints.archives import ArchiveError, read_members
 from amass_joints.bodies import FoldedBodies
 from amass_joints.body_models import find_body_models
@@ -50,15 +49,13 @@ from amass_joints.sequences import (
 )
 from amass_joints.skeletons import JOINT_SETS
 
-if TYPE_CHECKING:
-    pass
-
 
 def write_dataset(
     dataset: Dataset,
     output: Path,
     outcomes: Iterable[tuple[SequenceFile, Outcome]],
     listener: Listener,
+    started: float,
     frame_rates: Mapping[Path, float] = MappingProxyType({}),
 ) -> DatasetReport:
     """Write the joints of a dataset's sequences to ``output``, as they come: in the order of subject and name.
@@ -68,13 +65,12 @@ def write_dataset(
         output: the file.
         outcomes: what became of its sequences.
         listener: is told how it goes.
+        started: when the dataset was begun, by :func:`time.monotonic`.
         frame_rates: Hz, of sequences that were set aside in archives.
     """
-    started = time.monotonic()
     converted: list[ConvertedSequence] = []
     skipped = list(dataset.skipped)
     passed_over = dataset.passed_over
-    listener.dataset_begins(dataset)
     with DatasetWriter(output) as writer:
         for file, outcome in outcomes:
             match outcome:
@@ -97,6 +93,7 @@ def write_dataset(
         converted=tuple(converted),
         skipped=tuple(skipped),
         passed_over=passed_over,
+        set_aside=len(dataset.set_aside),
         disagreements=_disagreements(dataset, converted, frame_rates),
         notes=dataset.notes,
         seconds=time.monotonic() - started,
@@ -114,7 +111,7 @@ def _disagreements(
     for taken, other in dataset.set_aside:
         ours = labels.get(f"{taken.subject}/{taken.name}")
         theirs = frame_rates.get(other.path) or _frame_rate(other.path, other.path).get(other.path)
-        if ours and theirs and ours != theirs:
+        if ours and theirs and not is_same_rate(ours, theirs):
             found.append(Disagreement(str(taken), ours, str(other), theirs))
     return tuple(found)
 
@@ -154,7 +151,7 @@ def convert_archive(
         threads: how many may decompress.
     """
     found = Found(archive.dataset)
-    outcomes: dict[SequenceFile, Outcome] = {}
+    outcomes: dict[Path, Outcome] = {}
     frame_rates: dict[Path, float] = {}
     left_out = 0
     skipped = []
@@ -172,7 +169,7 @@ def convert_archive(
                 if file is None:
                     continue
                 if is_wanted(str(file), only):
-                    outcomes[file] = _convert_file(file, content(), bodies, settings)
+                    outcomes[path] = _convert_file(file, content(), bodies, settings)
                 else:
                     left_out += 1
             except ArchiveError as error:  # others may be whole; if not, the next one is not to be had
@@ -180,12 +177,12 @@ def convert_archive(
     except ArchiveError as error:
         reason = f"{error}; what comes before that in the archive is converted"
         skipped.append(SkippedSequence(f"{archive.dataset}/{archive.path.name}", reason))
-    wanted, set_aside = preferred([file for file in found.in_order() if file in outcomes], prefer)
+    wanted, set_aside = preferred([file for file in found.in_order() if file.path in outcomes], prefer)
     for _, other in set_aside:
-        if isinstance(outcome := outcomes[other], Converted):
+        if isinstance(outcome := outcomes[other.path], Converted):
             frame_rates[other.path] = outcome.labelled_frame_rate
     return ConvertedArchive(
-        outcomes=[(file, outcomes[file]) for file in wanted],
+        outcomes=[(file, outcomes[file.path]) for file in wanted],
         skipped=[*(one for one in found.skipped if is_wanted(one.name, only)), *skipped],
         passed_over=found.passed_over,
         left_out=left_out,
@@ -312,17 +309,21 @@ def convert_tree(
     # Every worker does its own matrix products; a BLAS that shares them out only gets in the way.
     with threadpool_limits(1, user_api="blas"):
         if to_convert:
-            _get_ready(bodies, settings, {file.variant for file in files} | ({"smplh", "smplx"} if archives else set()))
+            _get_ready(bodies, settings, {file.variant for file in files})
         with (
             closing(executors.run(convert_one, files, workers, processes=processes)) as of_files,
             closing(executors.run(convert_all_in, archives, workers, processes=processes)) as of_archives,
         ):
             for dataset in to_convert:
+                begun = time.monotonic()
+                listener.dataset_begins(dataset)
                 outcomes: Iterable[tuple[SequenceFile, Outcome]] = zip(dataset.sequences, of_files, strict=False)
                 frame_rates: dict[Path, float] = {}
                 if dataset.archives:
                     dataset, outcomes, frame_rates = _with_archives(dataset, outcomes, of_archives)
-                reports[dataset.name] = write_dataset(dataset, outputs[dataset.name], outcomes, listener, frame_rates)
+                reports[dataset.name] = write_dataset(
+                    dataset, outputs[dataset.name], outcomes, listener, begun, frame_rates
+                )
     if only and not any(report.already_there or report.converted or report.skipped for report in reports.values()):
         raise InputError(f"--only {' '.join(only)}: no sequence of {amass_dir} matches.")
     return Report(

@@ -51,6 +51,8 @@ def show(report: Report) -> None:
         fixed = report.options["fix_frame_rates"]
         what = "was replaced" if fixed else "is known to be wrong: --fix-frame-rates replaces it"
         say(f"The frame rate of {len(known):,} sequences {what}.")
+    if set_aside := sum(dataset.set_aside for dataset in report.datasets):
+        say(f"There as SMPL+H and as SMPL-X, of which --prefer takes one: {set_aside:,} sequences.")
     _show_some("Frame rates that differ between SMPL+H and SMPL-X", [str(one) for one in report.disagreements], _ALL)
     for dataset in report.datasets:
         for note in dataset.notes:

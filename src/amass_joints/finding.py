@@ -147,10 +147,10 @@ def find_datasets(
         source for source in sources if not only or any(_may_match(glob, f"{source.dataset}/") for glob in only)
     ]
     everything = [
-        _merge(name, list(group), prefer, open_archives)
+        _merge(name, list(group), only, prefer, open_archives)
         for name, group in groupby(of_interest or sources, lambda one: one.dataset)
     ]
-    if not any(dataset.sequences or dataset.archives for dataset in everything):
+    if not any(dataset.sequences or dataset.archives or dataset.left_out for dataset in everything):
         misplaced = any(dataset.skipped for dataset in everything)
         raise InputError(
             f"{amass_dir}: no AMASS sequences in the {len(everything)} directories below it: expected "
@@ -161,7 +161,13 @@ def find_datasets(
         return everything
     chosen = [chosen for dataset in everything if (chosen := _restrict(dataset, only))]
     if not chosen:
-        example = next((str(dataset.sequences[0]) for dataset in everything if dataset.sequences), "CMU/01/01_01_poses")
+        names = (
+            str(file)
+            for source in sources
+            if not source.is_archive
+            for file in _look_through(source.dataset, source.path).in_order()
+        )
+        example = next(names, "CMU/01/01_01_poses")
         raise InputError(
             f"--only {' '.join(only)}: no sequence of {amass_dir} matches; sequences are named like '{example}'."
         )
@@ -177,16 +183,12 @@ def is_wanted(name: str, only: Iterable[str]) -> bool:
 
 
 def _restrict(dataset: Dataset, only: Iterable[str]) -> Dataset | None:
-    sequences = tuple(file for file in dataset.sequences if is_wanted(str(file), only))
+    """Leave out what is skipped and not asked for; None where nothing is left."""
     skipped = tuple(one for one in dataset.skipped if is_wanted(one.name, only))
     archives = dataset.archives if any(_may_match(glob, f"{dataset.name}/") for glob in only) else ()
-    if not sequences and not skipped and not archives:
+    if not dataset.sequences and not skipped and not archives:
         return None
-    left_out = len(dataset.sequences) - len(sequences)
-    set_aside = tuple(pair for pair in dataset.set_aside if is_wanted(str(pair[0]), only))
-    return replace(
-        dataset, sequences=sequences, archives=archives, skipped=skipped, left_out=left_out, set_aside=set_aside
-    )
+    return replace(dataset, archives=archives, skipped=skipped)
 
 
 def _may_match(glob: str, beginning: str) -> bool:
@@ -217,23 +219,28 @@ def _as_source(path: Path, keep_names: bool) -> _Source | None:
     return _Source(stem if keep_names else canonical_name(stem), path, stem, is_archive)
 
 
-def _merge(name: str, sources: list[_Source], prefer: Variant, open_archives: bool) -> Dataset:
+def _merge(name: str, sources: list[_Source], only: tuple[str, ...], prefer: Variant, open_archives: bool) -> Dataset:
     """Make one dataset of what goes by one name. An archive is left alone where it is seen to be unpacked."""
     notes = [f"{source.path} is converted to {name}" for source in sources if source.stem != name]
-    directories = {source.stem: source for source in sources if not source.is_archive}
-    unpacked = [source for source in sources if source.is_archive and source.stem in directories]
-    notes += [f"{one.path} is left alone: the directory {directories[one.stem].path} is there" for one in unpacked]
+    found = [_look_through(name, source.path) for source in sources if not source.is_archive]
+    directories = [source for source in sources if not source.is_archive]
+    with_sequences = {source.stem: source.path for source, one in zip(directories, found, strict=True) if one.files}
+    unpacked = [source for source in sources if source.is_archive and source.stem in with_sequences]
+    notes += [f"{one.path} is left alone: the directory {with_sequences[one.stem]} is there" for one in unpacked]
     sources = [source for source in sources if source not in unpacked]
-    archived = {source.path: source for source in sources if source.is_archive}
+    archived = {source.path for source in sources if source.is_archive}
     # What is in an archive is seen when it is converted. Only what may be there twice has to be known before.
-    unopened = archived if len(sources) == 1 or not open_archives else {}
-    found = [_list(name, source) for source in sources if source.path not in unopened]
+    alone = len(archived) == 1 and not any(one.files for one in found)
+    unopened = archived if alone or not open_archives else set()
+    found += [_list(name, path) for path in archived if path not in unopened]
     files = sorted(
         (file for one in found for file in one.in_order()), key=lambda file: (file.subject, file.name, str(file.path))
     )
-    files, replaced = _without_twins(files, set(archived))
+    files, replaced = _without_twins(files, archived)
     notes += [f"{count} sequences of {path} are left alone: they are in a directory, too" for path, count in replaced]
-    files, set_aside = preferred(files, prefer)
+    wanted = [file for file in files if is_wanted(str(file), only)]
+    left_out = len(files) - len(wanted)
+    files, set_aside = preferred(wanted, prefer)
 
     def within(archive: Path, files: Iterable[SequenceFile]) -> frozenset[Path]:
         return frozenset(file.path for file in files if archive in file.path.parents)
@@ -246,7 +253,7 @@ def _merge(name: str, sources: list[_Source], prefer: Variant, open_archives: bo
             wanted=None if path in unopened else within(path, files),
             set_aside=within(path, (other for _, other in set_aside)),
         )
-        for path in archived
+        for path in sorted(archived)
     ]
     in_archives = {path for archive in archives for path in archive.wanted or ()}
     return Dataset(
@@ -255,6 +262,7 @@ def _merge(name: str, sources: list[_Source], prefer: Variant, open_archives: bo
         archives=tuple(archives),
         skipped=tuple(skip for one in found for skip in one.skipped),
         passed_over=sum(one.passed_over for one in found),
+        left_out=left_out,
         set_aside=tuple(set_aside),
         notes=tuple(notes),
     )
@@ -286,16 +294,8 @@ def preferred(
     files: list[SequenceFile], prefer: Variant
 ) -> tuple[list[SequenceFile], list[tuple[SequenceFile, SequenceFile]]]:
     """Take one file of each motion, and give the pairs of one taken and one not."""
-    of_motion: dict[tuple[str, str], dict[Variant, SequenceFile]] = {}
-    for file in files:
-        of_motion.setdefault(file.motion, {})[file.variant] = file
-    pairs = [
-        (both[prefer], other)
-        for both in of_motion.values()
-        if len(both) == 2
-        for variant, other in both.items()
-        if variant != prefer
-    ]
+    ours = {file.motion: file for file in files if file.variant == prefer}
+    pairs = [(ours[file.motion], file) for file in files if file.variant != prefer and file.motion in ours]
     others = {other for _, other in pairs}
     return [file for file in files if file not in others], pairs
 
@@ -307,13 +307,11 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _list(name: str, source: _Source) -> Found:
-    if not source.is_archive:
-        return _look_through(name, source.path)
+def _list(name: str, archive: Path) -> Found:
     found = Found(name)
     with suppress(ArchiveError):  # which is said when the archive is converted
-        for member in read_members(source.path):
-            found.look_at(member.path.parts, source.path / member.path, member.size, member.problem, member.read)
+        for member in read_members(archive):
+            found.look_at(member.path.parts, archive / member.path, member.size, member.problem, member.read)
     return found
 
 
@@ -325,7 +323,8 @@ class Found:
     """What is in one directory or archive of a dataset, as far as it was looked through."""
 
     dataset: str
-    files: list[SequenceFile] = field(default_factory=list)
+    files: dict[Path, SequenceFile] = field(default_factory=dict)
+    """By their paths: of two members of an archive with one, the last counts, as when it is unpacked."""
     skipped: list[SkippedSequence] = field(default_factory=list)
     passed_over: int = 0
 
@@ -346,7 +345,7 @@ class Found:
             problem: why it cannot be read, if that is known.
             content: the file, or what reads it: looked into where the place does not tell.
         """
-        if any(part.startswith(".") for part in parts):
+        if not parts or any(part.startswith(".") for part in parts):
             return None
         *_, subject, name = (self.dataset, *parts)
         if not _named_like_a_sequence(name) or (len(parts) == 1 and not problem and not _has_poses(content)):
@@ -357,7 +356,7 @@ class Found:
             self.skip(parts, "it lies in the dataset's own directory, expected DATASET/SUBJECT/SEQUENCE_poses.npz")
         else:
             file = SequenceFile(self.dataset, subject, name[:-4], path, num_bytes)
-            self.files.append(file)
+            self.files[path] = file
             return file
         return None
 
@@ -369,7 +368,7 @@ class Found:
     def in_order(self) -> list[SequenceFile]:
         """Give the sequences in the order of subject and name. Of those that share both, the first is taken."""
         taken: list[SequenceFile] = []
-        for file in sorted(self.files, key=lambda file: (file.subject, file.name, str(file.path))):
+        for file in sorted(self.files.values(), key=lambda file: (file.subject, file.name, str(file.path))):
             if taken and str(taken[-1]) == str(file):
                 reason = f"{file.path} has the same subject and name as {taken[-1].path}, which is taken"
                 self.skipped.append(SkippedSequence(str(file), reason))

@@ -58,6 +58,12 @@ def load_regressor(path: str | os.PathLike[str], num_vertices: int | None = None
     return JointRegressor(matrix)
 
 
+def find_vertex_map(directory: Path) -> Path | None:
+    """Find :data:`VERTEX_MAP` in or beside a directory of body models."""
+    places = (directory, directory / SMPLX.name, directory.parent)
+    return next((place / VERTEX_MAP for place in places if (place / VERTEX_MAP).is_file()), None)
+
+
 def carried_over(regressor: JointRegressor, vertex_map: Path) -> JointRegressor:
     """Make of a regressor for SMPL's vertices (6890) one for those of SMPL-X (10475).
 

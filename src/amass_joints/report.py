@@ -65,6 +65,8 @@ class DatasetReport:
     skipped: tuple[SkippedSequence, ...] = ()
     passed_over: int = 0
     """How many files were no sequences."""
+    set_aside: int = 0
+    """How many sequences were not taken, because their motion was in the other release."""
     disagreements: tuple[Disagreement, ...] = ()
     notes: tuple[str, ...] = ()
     """What else people should know of where the dataset was found."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from amass_joints import executors
-from amass_joints.amass import known_frame_rate
-from amass_joints.body_models import ModelType, body_files, check_model_file, find_body_models
+from amass_joints.amass import is_same_rate, known_frame_rate
+from amass_joints.body_models import SMPLX, ModelType, body_files, check_model_file, find_body_models
 from amass_joints.errors import InputError
 from amass_joints.finding import (
     Archive,
@@ -22,6 +22,7 @@ from amass_joints.finding import (
     as_globs,
     find_datasets,
 )
+from amass_joints.regressors import VERTEX_MAP, find_vertex_map
 from amass_joints.sequences import SequenceSummary, Skipped, summarise_sequence
 
 
@@ -116,7 +117,7 @@ class ModelFile:
 
 
 def model_files(scan: DatasetScan, body_models: Path | None, joint_regressor: Path | None = None) -> list[ModelFile]:
-    """Say which model files the sequences need.
+    """Say which model files the sequences need, where a regressor is for the vertices of SMPL.
 
     Args:
         scan: what was found.
@@ -135,15 +136,19 @@ def model_files(scan: DatasetScan, body_models: Path | None, joint_regressor: Pa
         needed[body.body] += count
         if soft_tissue and body.dmpls is not None:
             needed[body.dmpls] += count
+    if any(model_type == SMPLX.name for model_type, _, _ in scan.bodies):
+        vertex_map = find_vertex_map(directory) or directory / VERTEX_MAP
+        needed[vertex_map] = sum(count for (name, _, _), count in scan.bodies.items() if name == SMPLX.name)
     types = {path: one.model_type for one in files.values() for path in (one.body, one.dmpls) if path in needed}
     return [
-        ModelFile(path, count, path.is_file(), _problem(path, types[path])) for path, count in sorted(needed.items())
+        ModelFile(path, count, path.is_file(), _problem(path, types.get(path)))
+        for path, count in sorted(needed.items())
     ]
 
 
-def _problem(path: Path, model_type: ModelType) -> str | None:
+def _problem(path: Path, model_type: ModelType | None) -> str | None:
     try:
-        if path.is_file():
+        if model_type is not None and path.is_file():
             check_model_file(path, model_type)
     except InputError as error:
         return str(error).removeprefix(f"{path}: ")
@@ -203,7 +208,7 @@ def _scan(dataset: Dataset) -> DatasetScan:
                 scan.bodies[outcome.model_type.name, outcome.gender, outcome.has_dmpls] += 1
                 scan.without_dmpls += not outcome.has_dmpls
                 known = known_frame_rate(file.dataset, file.subject, file.name)
-                scan.known_frame_rates += known is not None and known != outcome.frame_rate
+                scan.known_frame_rates += known is not None and not is_same_rate(known, outcome.frame_rate)
             case Skipped(reason):
                 scan.skipped.append(SkippedSequence(str(file), reason))
             case _:
