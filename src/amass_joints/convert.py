@@ -175,7 +175,7 @@ def convert_archive(
             except ArchiveError as error:  # others may be whole; if not, the next one is not to be had
                 found.skip(member.path.parts, str(error))
     except ArchiveError as error:
-        reason = f"{error}; what comes before that in the archive is converted"
+        reason = f"{error}; what comes before that in the archive is converted" if outcomes else str(error)
         skipped.append(SkippedSequence(f"{archive.dataset}/{archive.path.name}", reason))
     wanted, set_aside = preferred([file for file in found.in_order() if file.path in outcomes], prefer)
     for _, other in set_aside:
