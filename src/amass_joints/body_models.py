@@ -29,7 +29,7 @@ from amass_joints.errors import InputError
 from amass_joints.skeletons import SMPL_JOINTS, SMPLH_JOINTS, SMPLX_JOINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from jaxtyping import Float, Int
 
@@ -121,7 +121,6 @@ class BodyModelFiles:
     """Where the files of one body are, or should be."""
 
     model_type: ModelType
-    gender: str
     body: Path
     dmpls: Path | None
     """None where soft tissue is not wanted, or the model has none."""
@@ -157,14 +156,18 @@ def find_body_models(given: Path | None, joint_regressor: Path | None) -> Path:
 
 def body_files(directory: Path, *, dmpls: bool) -> dict[tuple[str, str], BodyModelFiles]:
     """Name the files of every body below ``directory``, by model type and gender, whether they are there or not."""
+    published = _published_names(directory)
     return {
         (model_type.name, gender): BodyModelFiles(
             model_type,
-            gender,
-            body=_body_file(directory, model_type, gender),
+            body=_body_file(
+                directory / model_type.name / gender / "model.npz",
+                (*of_type.get((model_type, gender), ()), *published.get((model_type, gender), ())),
+            ),
             dmpls=directory / "dmpls" / gender / "model.npz" if dmpls and model_type is not SMPLX else None,
         )
         for model_type in MODEL_TYPES
+        for of_type in [_published_names(directory / model_type.name)]
         for gender in GENDERS
     }
 
@@ -176,10 +179,11 @@ def body_model_files(directory: Path, *, dmpls: bool) -> dict[tuple[str, str], B
         InputError: there is none, or a file is not the model that it should be.
     """
     files = body_files(directory, dmpls=dmpls)
-    for entry in files.values():
-        for path in (entry.body, entry.dmpls):
-            if path is not None and path.is_file():
-                check_model_file(path, entry.model_type)
+    # SMPL and SMPL+H share their DMPLs.
+    model_types = {path: entry.model_type for entry in files.values() for path in (entry.body, entry.dmpls) if path}
+    for path, model_type in model_types.items():
+        if path.is_file():
+            check_model_file(path, model_type)
     if not any(_is_complete(entry) for entry in files.values()):
         _check_places(directory)
         missing = tuple(
@@ -269,11 +273,8 @@ _BODY_ARRAYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights",
 # ------------------------------------------------------------------------------------------- names of files
 
 
-def _body_file(directory: Path, model_type: ModelType, gender: str) -> Path:
+def _body_file(usual: Path, others: Iterable[Path]) -> Path:
     """Give the file of a body: the first that exists of those it may have; of none, the usual one."""
-    folder = directory / model_type.name
-    usual = folder / gender / "model.npz"
-    others = [path for place in (folder, directory) for path in _published_names(place).get((model_type, gender), ())]
     return next((path for path in (usual, usual.with_suffix(".pkl"), *others) if path.is_file()), usual)
 
 

@@ -47,6 +47,9 @@ class Release(str, enum.Enum):
     smplx = "smplx"
 
 
+Prefer = Annotated[Release, typer.Option(help="Which one is taken of a motion that is there as SMPL+H and as SMPL-X.")]
+
+
 @app.callback(invoke_without_command=True)
 def amass_joints(
     context: typer.Context,
@@ -112,9 +115,7 @@ def convert(
             help="Only these: globs on dataset/subject/sequence. May be repeated. Outputs then hold these alone.",
         ),
     ] = None,
-    prefer: Annotated[
-        Release, typer.Option(help="Which one is taken of a motion that is there as SMPL+H and as SMPL-X.")
-    ] = Release.smplh,
+    prefer: Prefer = Release.smplh,
     keep_names: Annotated[
         bool,
         typer.Option("--keep-names", help="Name outputs as directories and archives are, not canonically."),
@@ -191,9 +192,7 @@ def scan(
     body_models: Annotated[
         Path | None, typer.Option("--body-models", help="Holds the body models. Default: as for convert.")
     ] = None,
-    prefer: Annotated[
-        Release, typer.Option(help="Which one is taken of a motion that is there as SMPL+H and as SMPL-X.")
-    ] = Release.smplh,
+    prefer: Prefer = Release.smplh,
     keep_names: Annotated[
         bool, typer.Option("--keep-names", help="Name datasets as their directories are, not canonically.")
     ] = False,

@@ -14,7 +14,6 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 
 from threadpoolctl import threadpool_limits
 
@@ -56,7 +55,7 @@ def write_dataset(
     outcomes: Iterable[tuple[SequenceFile, Outcome]],
     listener: Listener,
     started: float,
-    frame_rates: Mapping[Path, float] = MappingProxyType({}),
+    frame_rates: Mapping[Path, float | None],
 ) -> DatasetReport:
     """Write the joints of a dataset's sequences to ``output``, as they come: in the order of subject and name.
 
@@ -103,14 +102,14 @@ def write_dataset(
 
 
 def _disagreements(
-    dataset: Dataset, converted: list[ConvertedSequence], frame_rates: Mapping[Path, float]
+    dataset: Dataset, converted: list[ConvertedSequence], frame_rates: Mapping[Path, float | None]
 ) -> tuple[Disagreement, ...]:
     """Compare the frame rates of both releases of a motion."""
     labels = {one.name: one.labelled_frame_rate for one in converted}
     found = []
     for taken, other in dataset.set_aside:
         ours = labels.get(f"{taken.subject}/{taken.name}")
-        theirs = frame_rates.get(other.path) or _frame_rate(other.path, other.path).get(other.path)
+        theirs = _labelled_frame_rate(other.path) if other.archive is None else frame_rates.get(other.path)
         if ours and theirs and not is_same_rate(ours, theirs):
             found.append(Disagreement(str(taken), ours, str(other), theirs))
     return tuple(found)
@@ -125,7 +124,7 @@ class ConvertedArchive:
     passed_over: int
     left_out: int
     set_aside: list[tuple[SequenceFile, SequenceFile]]
-    frame_rates: dict[Path, float]
+    frame_rates: dict[Path, float | None]
     """Hz, of the sequences set aside."""
 
 
@@ -150,9 +149,9 @@ def convert_archive(
         prefer: which release is taken of a motion that is there in both.
         threads: how many may decompress.
     """
-    found = Found(archive.dataset)
+    found = Found(archive.dataset, archive.path)
     outcomes: dict[Path, Outcome] = {}
-    frame_rates: dict[Path, float] = {}
+    frame_rates: dict[Path, float | None] = {}
     left_out = 0
     skipped = []
     try:
@@ -162,10 +161,10 @@ def convert_archive(
             content = lru_cache(maxsize=1)(member.read)
             try:
                 if path in archive.set_aside:
-                    frame_rates |= _frame_rate(path, content())
+                    frame_rates[path] = _labelled_frame_rate(content())
                 if archive.wanted is not None and path not in archive.wanted:
                     continue
-                file = found.look_at(member.path.parts, path, member.size, member.problem, content)
+                file = found.look_at(member.path.parts, member.size, member.problem, content)
                 if file is None:
                     continue
                 if is_wanted(str(file), only):
@@ -191,18 +190,18 @@ def convert_archive(
     )
 
 
-def _frame_rate(path: Path, file: Path | bytes) -> dict[Path, float]:
-    """Give the frame rate that a sequence file says it has, by its path; nothing where it says none."""
+def _labelled_frame_rate(file: Path | bytes) -> float | None:
+    """Give the frame rate that a sequence file says it has; None where it says none."""
     summary = summarise_sequence(file)
-    return {path: summary.frame_rate} if isinstance(summary, SequenceSummary) else {}
+    return summary.frame_rate if isinstance(summary, SequenceSummary) else None
 
 
 def _with_archives(
     dataset: Dataset, outcomes: Iterable[tuple[SequenceFile, Outcome]], archives: Iterator[ConvertedArchive]
-) -> tuple[Dataset, list[tuple[SequenceFile, Outcome]], dict[Path, float]]:
+) -> tuple[Dataset, list[tuple[SequenceFile, Outcome]], dict[Path, float | None]]:
     """Give a dataset with what its archives held, all its outcomes in order, and frame rates of what was set aside."""
     held = [(file, _kept(outcome)) for file, outcome in outcomes]
-    frame_rates: dict[Path, float] = {}
+    frame_rates: dict[Path, float | None] = {}
     for _, converted in zip(dataset.archives, archives, strict=False):
         held += [(file, _kept(outcome)) for file, outcome in converted.outcomes]
         dataset = replace(
@@ -318,7 +317,7 @@ def convert_tree(
                 begun = time.monotonic()
                 listener.dataset_begins(dataset)
                 outcomes: Iterable[tuple[SequenceFile, Outcome]] = zip(dataset.sequences, of_files, strict=False)
-                frame_rates: dict[Path, float] = {}
+                frame_rates: dict[Path, float | None] = {}
                 if dataset.archives:
                     dataset, outcomes, frame_rates = _with_archives(dataset, outcomes, of_archives)
                 reports[dataset.name] = write_dataset(

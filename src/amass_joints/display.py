@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 
 from amass_joints.body_models import MODEL_TYPES
 from amass_joints.finding import SkippedSequence
@@ -51,12 +52,9 @@ def show(report: Report) -> None:
         fixed = report.options["fix_frame_rates"]
         what = "was replaced" if fixed else "is known to be wrong: --fix-frame-rates replaces it"
         say(f"The frame rate of {len(known):,} sequences {what}.")
-    if set_aside := sum(dataset.set_aside for dataset in report.datasets):
-        say(f"There as SMPL+H and as SMPL-X, of which --prefer takes one: {set_aside:,} sequences.")
+    _show_set_aside(sum(dataset.set_aside for dataset in report.datasets))
     _show_some("Frame rates that differ between SMPL+H and SMPL-X", [str(one) for one in report.disagreements], _ALL)
-    for dataset in report.datasets:
-        for note in dataset.notes:
-            say(f"Note: {note}.")
+    _show_notes(note for dataset in report.datasets for note in dataset.notes)
     _show_passed_over(report.total.passed_over)
 
 
@@ -91,12 +89,10 @@ def show_scan(datasets: list[DatasetScan], files: list[ModelFile], command: str)
     _show_passed_over(everything.passed_over)
     for archive in everything.archives:
         say(f"Archive, not looked into: {archive.path} ({archive.num_bytes / 1e9:,.2f} GB).")
-    if everything.set_aside:
-        say(f"There as SMPL+H and as SMPL-X, of which --prefer takes one: {everything.set_aside:,} sequences.")
+    _show_set_aside(everything.set_aside)
     if everything.known_frame_rates:
         say(f"Known to give a wrong frame rate, which --fix-frame-rates replaces: {everything.known_frame_rates:,}.")
-    for note in everything.notes:
-        say(f"Note: {note}.")
+    _show_notes(everything.notes)
     if files:
         say("Body model files:")
     for file in files:
@@ -191,6 +187,16 @@ def _show_some(title: str, lines: list[str], where_else: str) -> None:
         say(f"  {line}")
     if len(lines) > SHOWN:
         say(f"  and {len(lines) - SHOWN} more{where_else}")
+
+
+def _show_set_aside(count: int) -> None:
+    if count:
+        say(f"There as SMPL+H and as SMPL-X, of which --prefer takes one: {count:,} sequences.")
+
+
+def _show_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        say(f"Note: {note}.")
 
 
 def _show_passed_over(count: int) -> None:

@@ -53,6 +53,8 @@ class SequenceFile:
     path: Path
     """In an archive: the archive's, with the member's after it."""
     num_bytes: int
+    archive: Path | None = None
+    """The archive that it is in."""
 
     def __str__(self) -> str:
         """Give ``dataset/subject/name``, which ``--only`` is matched against."""
@@ -233,17 +235,14 @@ def _merge(name: str, sources: list[_Source], only: tuple[str, ...], prefer: Var
     alone = len(archived) == 1 and not any(one.files for one in found)
     unopened = archived if alone or not open_archives else set()
     found += [_list(name, path) for path in archived if path not in unopened]
-    files = sorted(
-        (file for one in found for file in one.in_order()), key=lambda file: (file.subject, file.name, str(file.path))
-    )
-    files, replaced = _without_twins(files, archived)
+    files, replaced = _without_twins([file for one in found for file in one.in_order()])
     notes += [f"{count} sequences of {path} are left alone: they are in a directory, too" for path, count in replaced]
     wanted = [file for file in files if is_wanted(str(file), only)]
     left_out = len(files) - len(wanted)
     files, set_aside = preferred(wanted, prefer)
 
     def within(archive: Path, files: Iterable[SequenceFile]) -> frozenset[Path]:
-        return frozenset(file.path for file in files if archive in file.path.parents)
+        return frozenset(file.path for file in files if file.archive == archive)
 
     archives = [
         Archive(
@@ -255,10 +254,9 @@ def _merge(name: str, sources: list[_Source], only: tuple[str, ...], prefer: Var
         )
         for path in sorted(archived)
     ]
-    in_archives = {path for archive in archives for path in archive.wanted or ()}
     return Dataset(
         name,
-        sequences=tuple(file for file in files if file.path not in in_archives),
+        sequences=tuple(file for file in files if file.archive is None),
         archives=tuple(archives),
         skipped=tuple(skip for one in found for skip in one.skipped),
         passed_over=sum(one.passed_over for one in found),
@@ -268,26 +266,27 @@ def _merge(name: str, sources: list[_Source], only: tuple[str, ...], prefer: Var
     )
 
 
-def _without_twins(files: list[SequenceFile], archives: set[Path]) -> tuple[list[SequenceFile], list[tuple[Path, int]]]:
+def _without_twins(files: list[SequenceFile]) -> tuple[list[SequenceFile], list[tuple[Path, int]]]:
     """Leave out sequences of archives that are in directories, too; and say how many of which archive that are.
+
+    The rest is in the order of subject and name.
 
     Raises:
         InputError: two directories, or two archives, have the same one.
     """
     taken: list[SequenceFile] = []
     replaced: Counter[Path] = Counter()
-    archive_of = {file: next((path for path in archives if path in file.path.parents), None) for file in files}
-    for file in sorted(files, key=lambda file: (str(file), archive_of[file] is not None)):
-        if not taken or str(taken[-1]) != str(file):
+    for file in sorted(files, key=lambda file: (file.subject, file.name, file.archive is not None, str(file.path))):
+        if not taken or (taken[-1].subject, taken[-1].name) != (file.subject, file.name):
             taken.append(file)
-        elif (archive := archive_of[file]) is not None and archive_of[taken[-1]] is None:
-            replaced[archive] += 1
+        elif file.archive is not None and taken[-1].archive is None:
+            replaced[file.archive] += 1
         else:
             raise InputError(
                 f"{file} is there twice: {taken[-1].path} and {file.path}. Move one away, or give the datasets "
                 "different names and pass --keep-names."
             )
-    return sorted(taken, key=lambda file: (file.subject, file.name)), sorted(replaced.items())
+    return taken, sorted(replaced.items())
 
 
 def preferred(
@@ -308,10 +307,10 @@ def _size(path: Path) -> int:
 
 
 def _list(name: str, archive: Path) -> Found:
-    found = Found(name)
+    found = Found(name, archive)
     with suppress(ArchiveError):  # which is said when the archive is converted
         for member in read_members(archive):
-            found.look_at(member.path.parts, archive / member.path, member.size, member.problem, member.read)
+            found.look_at(member.path.parts, member.size, member.problem, member.read)
     return found
 
 
@@ -323,6 +322,8 @@ class Found:
     """What is in one directory or archive of a dataset, as far as it was looked through."""
 
     dataset: str
+    root: Path
+    """The directory or archive."""
     files: dict[Path, SequenceFile] = field(default_factory=dict)
     """By their paths: of two members of an archive with one, the last counts, as when it is unpacked."""
     skipped: list[SkippedSequence] = field(default_factory=list)
@@ -331,31 +332,31 @@ class Found:
     def look_at(
         self,
         parts: tuple[str, ...],
-        path: Path,
         num_bytes: int,
         problem: str | None,
-        content: Path | Callable[[], bytes],
+        read: Callable[[], bytes] | None = None,
     ) -> SequenceFile | None:
         """Decide what a file is by its place, and give it if it is a sequence.
 
         Args:
-            parts: of its path below the dataset.
-            path: where it is.
+            parts: of its path below the directory or in the archive.
             num_bytes: its size.
             problem: why it cannot be read, if that is known.
-            content: the file, or what reads it: looked into where the place does not tell.
+            read: in an archive, what reads it. It is looked into where the place does not tell.
         """
         if not parts or any(part.startswith(".") for part in parts):
             return None
+        path = self.root.joinpath(*parts)
         *_, subject, name = (self.dataset, *parts)
-        if not _named_like_a_sequence(name) or (len(parts) == 1 and not problem and not _has_poses(content)):
+        if not _named_like_a_sequence(name) or (len(parts) == 1 and not problem and not _has_poses(path, read)):
             self.passed_over += 1
         elif problem:
             self.skip(parts, problem)
         elif len(parts) == 1:
             self.skip(parts, "it lies in the dataset's own directory, expected DATASET/SUBJECT/SEQUENCE_poses.npz")
         else:
-            file = SequenceFile(self.dataset, subject, name[:-4], path, num_bytes)
+            archive = None if read is None else self.root
+            file = SequenceFile(self.dataset, subject, name[:-4], path, num_bytes, archive)
             self.files[path] = file
             return file
         return None
@@ -378,7 +379,7 @@ class Found:
 
 
 def _look_through(name: str, dataset: Path) -> Found:
-    found = Found(name)
+    found = Found(name, dataset)
     # Directories still to be listed, each with those above it: a link to one of these would lead round for ever.
     waiting: list[tuple[Path, tuple[str, ...], frozenset[tuple[int, int]]]]
     waiting = [(dataset, (), frozenset({_identity(dataset.stat())}))]
@@ -390,7 +391,6 @@ def _look_through(name: str, dataset: Path) -> Found:
             found.skip(parts_above, f"the directory cannot be read: {error.strerror}")
             continue
         for entry in entries:
-            path = Path(entry.path)
             parts = (*parts_above, entry.name)
             try:
                 status = entry.stat()
@@ -400,10 +400,10 @@ def _look_through(name: str, dataset: Path) -> Found:
                 continue
             if stat.S_ISDIR(status.st_mode):
                 if _identity(status) not in above:
-                    waiting.append((path, parts, above | {_identity(status)}))
+                    waiting.append((directory / entry.name, parts, above | {_identity(status)}))
             else:
                 problem = None if stat.S_ISREG(status.st_mode) else "it is not a regular file"
-                found.look_at(parts, path, status.st_size, problem, path)
+                found.look_at(parts, status.st_size, problem)
     found.skipped.sort(key=lambda one: one.name)
     return found
 
@@ -423,9 +423,9 @@ def _named_like_a_sequence(name: str) -> bool:
     return name.endswith(".npz") and name != "shape.npz" and not name.endswith("_stagei.npz")
 
 
-def _has_poses(content: Path | Callable[[], bytes]) -> bool:
+def _has_poses(path: Path, read: Callable[[], bytes] | None) -> bool:
     try:
-        with NpzFile(content if isinstance(content, Path) else content(), at_once=False) as npz:
+        with NpzFile(path if read is None else read(), at_once=False) as npz:
             return "poses" in npz.names
     except (ArrayFileError, ArchiveError):
         return False
