@@ -51,6 +51,8 @@ class FoldedBody(kernels.Structure):
     """z_nk as linear in (1, betas, pose features, dmpls); metres, model space."""
     steps: Float[np.ndarray, "chain 3 step_columns"]
     """J_k - J_parent(k), for the root J_0, as linear in (1, betas, dmpls); metres, model space."""
+    rest_joints: Float[np.ndarray, "joints 3"]
+    """The body model's own joints at rest, J_k, mean shape; metres, model space."""
 
     def with_shape(self, betas: Float[np.ndarray, " betas"], dtype: DTypeLike = np.float32) -> ShapedBody:
         """Fix the shape of a sequence.
@@ -195,6 +197,7 @@ def fold(body: BodyModel, joints: JointRegressor | Sequence[int]) -> FoldedBody:
         pair_weights=pair_weights,
         pair_vectors=np.concatenate([carried[:, :, : 1 + num_betas], kept, carried[:, :, 1 + num_betas :]], axis=2),
         steps=steps[chain],
+        rest_joints=rest_joints[:, :, 0].copy(),
         row_sums=row_sums,
     )
 

@@ -1,4 +1,4 @@
-"""Named joint sets: joint names, parents, row orders. The one home of conventions.
+"""Named joint sets and skeletons: joint names, parents, row orders. The one home of conventions.
 
 Units are metres, radians and hertz. Two frames of reference occur:
 
@@ -9,6 +9,24 @@ Units are metres, radians and hertz. Two frames of reference occur:
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Named joints and the bones between them."""
+
+    name: str
+    joints: tuple[str, ...]
+    """In the order of their rows."""
+    parents: tuple[int, ...]
+
+    @property
+    def bones(self) -> dict[str, tuple[int, int]]:
+        """Each bone's joints as rows (child, parent), by the name of the child."""
+        return {self.joints[child]: (child, parent) for child, parent in enumerate(self.parents) if parent >= 0}
+
 
 BODY_JOINTS: tuple[str, ...] = (
     "pelvis",
@@ -52,6 +70,14 @@ SMPLH_PARENTS: tuple[int, ...] = (
 )
 """The kinematic tree of SMPL+H."""
 
+_BODY_PARENTS = SMPLH_PARENTS[:NUM_BODY_JOINTS]
+
+SMPLX_PARENTS: tuple[int, ...] = (
+    *(*_BODY_PARENTS, 15, 15, 15),
+    *(parent + 3 * (parent >= NUM_BODY_JOINTS) for parent in SMPLH_PARENTS[NUM_BODY_JOINTS:]),
+)
+"""The kinematic tree of SMPL-X: that of SMPL+H, with jaw and eyes on the head, before the hands."""
+
 H36M17_SPIN_JOINTS: tuple[str, ...] = (
     "pelvis",
     *("left_hip", "left_knee", "left_ankle"),
@@ -64,3 +90,29 @@ H36M17_SPIN_JOINTS: tuple[str, ...] = (
 
 H36M17_SPIN_PARENTS: tuple[int, ...] = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15)
 """The bones that people draw between the joints of :data:`H36M17_SPIN_JOINTS`."""
+
+H36M17_SPIN = Skeleton("h36m17-spin", H36M17_SPIN_JOINTS, H36M17_SPIN_PARENTS)
+"""Human3.6M's 17 joints as SPIN and HMR order them: the left leg first."""
+
+H36M17 = Skeleton(
+    "h36m17",
+    (*H36M17_SPIN_JOINTS[:1], *H36M17_SPIN_JOINTS[4:7], *H36M17_SPIN_JOINTS[1:4], *H36M17_SPIN_JOINTS[7:]),
+    H36M17_SPIN_PARENTS,
+)
+"""Human3.6M's 17 joints as VideoPose3D and Pose2Mesh (``J_regressor_h36m_correct.npy``) order them: the right leg
+first."""
+
+REGRESSED_SKELETONS: tuple[Skeleton, ...] = (H36M17_SPIN, H36M17)
+"""The skeletons that joint regressors are known to give."""
+
+SKELETONS: dict[str, Skeleton] = {
+    one.name: one
+    for one in (
+        *REGRESSED_SKELETONS,
+        Skeleton("body", BODY_JOINTS, _BODY_PARENTS),
+        Skeleton("smpl", SMPL_JOINTS, (*_BODY_PARENTS, 20, 21)),
+        Skeleton("smplh", SMPLH_JOINTS, SMPLH_PARENTS),
+        Skeleton("smplx", SMPLX_JOINTS, SMPLX_PARENTS),
+    )
+}
+"""All of them, by name; those of :data:`JOINT_SETS` go by the same names."""

@@ -32,7 +32,7 @@ from amass_joints.demo.body import (
     ring_around,
 )
 from amass_joints.demo.sculpture import MIRROR, sculpt
-from amass_joints.skeletons import NUM_BODY_JOINTS, SMPLH_JOINTS, SMPLH_PARENTS, SMPLX_JOINTS
+from amass_joints.skeletons import NUM_BODY_JOINTS, SMPLH_JOINTS, SMPLX_JOINTS, SMPLX_PARENTS
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -44,13 +44,6 @@ NUM_NEW = SMPLX.num_vertices - NUM_VERTICES
 """How many vertices SMPL-X has that SMPL+H has not: here, the first."""
 
 FACE_JOINTS = tuple(name for name in SMPLX_JOINTS if name not in SMPLH_JOINTS)
-
-SMPLX_PARENTS: tuple[int, ...] = (
-    *SMPLH_PARENTS[:NUM_BODY_JOINTS],
-    *(SMPLX_JOINTS.index("head") for _ in FACE_JOINTS),
-    *(parent + len(FACE_JOINTS) * (parent >= NUM_BODY_JOINTS) for parent in SMPLH_PARENTS[NUM_BODY_JOINTS:]),
-)
-"""The kinematic tree of SMPL-X."""
 
 _OF_SMPLH = np.array([SMPLX_JOINTS.index(name) for name in SMPLH_JOINTS])
 """For each joint of SMPL+H, which of SMPL-X's it is."""
