@@ -165,7 +165,50 @@ def test_long_and_foreign_names(tmp_path: Path, format_: int) -> None:
     assert contents(write(tmp_path / "a.tar", tar(format_=format_))) == TREE
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("format_", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_tars_are_read_as_tarfile_reads_them(tmp_path: Path, format_: int) -> None:
+    generator = random.Random(format_)
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=format_) as archive:
+        for number in range(200):
+            parts = [generator.choice("ab ") * generator.randrange(1, 60) for _ in range(generator.randrange(1, 4))]
+            kinds = [tarfile.REGTYPE, tarfile.CONTTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE]
+            kind = generator.choice(kinds)
+            content = RANDOM[: generator.randrange(2000)] if kind in kinds[:2] else b""
+            add(
+                archive,
+                "/".join([*parts, f"{number}"]),
+                content,
+                type=kind,
+                linkname="x",
+                mtime=generator.random() * 1e9,
+            )
+    with tarfile.open(fileobj=io.BytesIO(stream.getvalue())) as archive:
+        expected = {info.name: info for info in archive if not info.isdir()}
+    found = list(read_members(write(tmp_path / "a.tar", stream.getvalue())))
+    assert [str(one.path) for one in found] == list(expected)
+    for one, info in zip(found, expected.values(), strict=True):
+        assert one.size == info.size
+        assert (one.problem is None) == info.isreg()
+    members = read_members(tmp_path / "a.tar")
+    assert all(one.read() == RANDOM[: one.size] for one in members if one.problem is None)
+
+
+def test_fields_of_gnu_are_no_part_of_the_name(tmp_path: Path) -> None:
+    """Where ustar has the beginning of a long name, GNU's incremental backups have times."""
+    data = bytearray(tar({"a_poses.npz": b"a"}))
+    set_field(data, 0, 345, b"14371773456\0")
+    assert contents(write(tmp_path / "a.tar", bytes(data))) == {"a_poses.npz": b"a"}
+
+
+def test_checksums_of_signed_bytes(tmp_path: Path) -> None:
+    data = bytearray(tar({"ß": b"a"}))
+    others = data[:148] + b" " * 8 + data[156:512]
+    data[148:156] = b"%06o\0 " % sum(byte - 256 * (byte > 127) for byte in others)
+    assert contents(write(tmp_path / "a.tar", bytes(data))) == {"ß": b"a"}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_zips_give_what_was_put_into_them(tmp_path: Path, method: int) -> None:
     assert list(contents(write(tmp_path / "a", zipped(method=method))).items()) == list(TREE.items())
 
@@ -491,7 +534,7 @@ def test_sizes_that_lie(
     if size >= 0:
         bad = next(members)
         assert (bad.size, bad.problem is None) == (size, problem is None)
-        with pytest.raises(ArchiveError, match=problem or "unexpected end of data"):
+        with pytest.raises(ArchiveError, match=problem or "it ends early"):
             bad.read()
     with pytest.raises(ArchiveError, match=r"^broken or truncated"):
         next(members)
@@ -536,14 +579,15 @@ def test_extended_headers_without_end(tmp_path: Path, kind: bytes) -> None:
             add(archive, "name", b"12 path=abc\n", type=kind)
     given, fault = contents_before_fault(write(tmp_path / "a", stream.getvalue()))
     assert given == [("good", b"good")]
-    assert "recursion" in fault
+    assert fault == "broken or truncated (tar: a header of no member)"
 
 
 def test_zip_sizes_that_lie(tmp_path: Path) -> None:
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         data = bytearray(zipped({"a.npz": b"content " * 1000, "b.npz": b"b"}, method))
         directory = data.index(b"PK\1\2")
-        for size, problem in ((4000, None), (9000, None), (1 << 30, None), (0xFFFFFFFE, "more than 2147483648")):
+        bomb = "would become 1073741824, which no motion does" if method else None
+        for size, problem in ((4000, None), (9000, None), (1 << 30, bomb), (0xFFFFFFFE, "more than 2147483648")):
             for sizes in (directory + 24,) if method else (directory + 20, directory + 24):
                 data[sizes : sizes + 4] = size.to_bytes(4, "little")
             members = read_members(write(tmp_path / "a.zip", bytes(data)))
@@ -676,20 +720,21 @@ def test_a_wrong_crc_in_a_zip(tmp_path: Path, method: int) -> None:
     read = {}
     for member in read_members(write(tmp_path / "a.zip", bytes(data))):
         if member.path.name == "a.npz":
-            with pytest.raises(ArchiveError, match=r"broken or truncated \(Bad CRC-32"):
+            with pytest.raises(ArchiveError, match=r"broken or truncated \(.*CRC-32"):
                 member.read()
         else:
             read[str(member.path)] = member.read()
     assert read == {"b.npz": b"b"}
 
 
-def test_a_compression_that_is_not_known(tmp_path: Path) -> None:
-    data = bytearray(zipped({"a.npz": b"a"}))
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 96])
+def test_other_compressions_of_zip_are_refused(tmp_path: Path, method: int) -> None:
+    """Those that zipfile knows, too: it decompresses whatever it has read at once, and that may become gigabytes."""
+    data = bytearray(zipped({"a.npz": b"a"}, zipfile.ZIP_STORED if method == 96 else method))
     for place in (8, data.index(b"PK\1\2") + 10):
-        data[place : place + 2] = struct.pack("<H", 96)
-    members = read_members(write(tmp_path / "a.zip", bytes(data)))
-    member = next(members)
-    with pytest.raises(ArchiveError, match=r"cannot be read .*compression"):
+        data[place : place + 2] = struct.pack("<H", method)
+    (member,) = read_members(write(tmp_path / "a.zip", bytes(data)))
+    with pytest.raises(ArchiveError, match=rf"compressed by zip's method {method}, expected 0 or 8"):
         member.read()
 
 

@@ -147,8 +147,8 @@ def test_a_wrong_body_model_is_refused(tmp_path: Path, changes: dict[str, Any], 
         (small_model(joints=24), r"an SMPL model, which belongs in smpl/"),
         (small_model(joints=3, vertices=5), r"a body model: expected the array eigvec"),
         ({"something": np.zeros(3)}, r"not a DMPL file: expected the array eigvec"),
-        ({"eigvec": np.zeros((5, 3, 7))}, r"its eigvec has the shape \(5, 3, 7\), expected \(5, 3, 8 or more\)"),
-        ({"eigvec": np.zeros((4, 3, 8))}, r"its eigvec has the shape \(4, 3, 8\), expected \(5, 3, 8 or more\)"),
+        ({"eigvec": np.zeros((5, 3, 7))}, r"its eigvec has the shape \(5, 3, 7\), expected \(5, 3, 8 to 1000\)"),
+        ({"eigvec": np.zeros((4, 3, 8))}, r"its eigvec has the shape \(4, 3, 8\), expected \(5, 3, 8 to 1000\)"),
     ],
 )
 def test_wrong_dmpls_are_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
@@ -212,7 +212,7 @@ def test_missing_files_and_what_to_do(tmp_path: Path) -> None:
 def test_dmpls_of_another_body_are_refused_before_any_sequence(tmp_path: Path) -> None:
     write(tmp_path / "smplh/male/model.npz", small_model())
     write(tmp_path / "dmpls/male/model.npz", {"eigvec": np.zeros((10475, 3, 8))})
-    with pytest.raises(InputError, match=r"\(10475, 3, 8\), expected \(6890, 3, 8 or more\)"):
+    with pytest.raises(InputError, match=r"\(10475, 3, 8\), expected \(6890, 3, 8 to 1000\)"):
         body_model_files(tmp_path, dmpls=True)
 
 
@@ -301,7 +301,7 @@ def test_an_unreadable_regressor_is_refused(tmp_path: Path, name: str, content: 
         ({"row": np.array([0, 9])}, "not a valid sparse matrix"),
         ({"row": np.array([0, -1])}, "not a valid sparse matrix"),
         ({"row": np.array([0.0, 1.0])}, "not a valid sparse matrix"),
-        ({"shape": np.array([2**40, 6890])}, "not a valid sparse matrix"),
+        ({"shape": np.array([2**40, 6890])}, r"\(1099511627776, 6890\).*more joints than vertices"),
         ({"col": None}, "no array 'col'"),
     ],
 )

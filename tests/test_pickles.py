@@ -509,7 +509,7 @@ def test_other_names_are_refused_by_name(
     tmp_path: Path, module: str, name: str, opcodes: Callable[[bytes, bytes], bytes]
 ) -> None:
     content = b"\x80\x02}U\1x" + opcodes(module.encode(), name.encode()) + b"s."
-    with pytest.raises(PickleFileError, match=r"it asks for .*, which no body model needs") as caught:
+    with pytest.raises(PickleFileError, match=r"it asks for .*, which no such file needs") as caught:
         PickleFile(write(tmp_path, content))
     assert f"it asks for {ascii(f'{module}.{name}')[1:-1]}," in str(caught.value)
 
@@ -685,7 +685,7 @@ def test_what_is_damaged_or_hostile_is_refused(tmp_path: Path, value: Any, messa
         (b"\x80\x02}K\1K\2s.", r"it holds a dict with the key 1, expected text"),
         (b"\x80\x02cchumpy.ch\nCh\n)\x81.", r"it holds chumpy.ch.Ch, expected a dict"),
         (b"\x80\x06}.", r"the pickle protocol 6, expected 0 to 5"),
-        (b"\x80\x02Pid\n.", r"the opcode b'P' at byte 2, which no body model needs"),
+        (b"\x80\x02Pid\n.", r"the opcode b'P' at byte 2, which no such file needs"),
         (b"\x80\x02\x82\1.", r"the opcode b'\\x82' at byte 2"),
         (b"\x80\x05\x97.", r"the opcode b'\\x97' at byte 2"),
         (b"\x80\x02.", r"broken or truncated"),
@@ -713,7 +713,6 @@ def test_what_is_damaged_or_hostile_is_refused(tmp_path: Path, value: Any, messa
         (b"(dS'\\'\n.", r"broken or truncated"),
         (b"(dV\\u12\n.", r"broken or truncated"),
         (b"(dV\\ud800\n.", r"broken or truncated .*surrogates not allowed"),
-        (b"\x80\x02X\3\0\0\0\xed\xa0\x80.", r"broken or truncated"),
         (b"\x80\x02X\2\0\0\0\xff\xff.", r"broken or truncated"),
         (b"\x80\x02T\xff\xff\xff\xff.", r"it ends early, at byte 8: 4294967295 bytes should follow byte 7"),
         (b"\x80\x04B\xff\xff\xff\xff.", r"it ends early, at byte 8"),

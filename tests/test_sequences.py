@@ -232,6 +232,33 @@ def test_no_dmpls(tmp_path: Path) -> None:
     assert unwanted.dmpls is None
 
 
+@both_ways
+def test_values_up_to_what_a_motion_may_have(tmp_path: Path) -> None:
+    poses = sequence_arrays()["poses"].copy()
+    poses[7, 2], poses[9, 3] = -1000, 1000
+    sequence = read_sequence(write_sequence(tmp_path / "a.npz", poses=poses, trans=np.full((24, 3), -1e5)))
+    assert isinstance(sequence, Sequence)
+    np.testing.assert_array_equal(sequence.poses, poses)
+    poses[7, 2] = -1000.1
+    outcome = use_sequence(write_sequence(tmp_path / "a.npz", poses=poses), lambda one: list(one.read_blocks(5)))
+    assert outcome == Skipped("array 'poses': -1000.1 in frame 7, expected at most 1000 radians")
+
+
+@both_ways
+def test_integers_are_read_block_by_block(tmp_path: Path) -> None:
+    poses = np.arange(24 * 156).reshape(24, 156).astype(np.int16) % 500
+    path = write_sequence(tmp_path / "a.npz", poses=poses)
+    blocks = use_sequence(path, lambda one: list(one.read_blocks(5)))
+    assert isinstance(blocks, list)
+    np.testing.assert_array_equal(np.concatenate([block.poses[: block.stop - block.start] for block in blocks]), poses)
+
+
+def test_an_archive_of_nothing_is_not_passed_over(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("word/document.xml", "text")
+    assert read_sequence(tmp_path / "a.npz") == Skipped("it holds no arrays")
+
+
 def test_an_archive_of_other_arrays_is_not_a_sequence(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", betas=np.zeros(16), gender="male")
     assert read_sequence(tmp_path / "a.npz") == NotASequence()
@@ -427,7 +454,7 @@ def test_a_compressed_array_that_promises_too_much(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(data.replace(size.to_bytes(4, "little"), (1 << 31).to_bytes(4, "little")))
     outcome = read_sequence(tmp_path / "a.npz")
     assert isinstance(outcome, Skipped)
-    assert_matches("array 'poses': broken or truncated .*cannot hold 2147483648", outcome.reason)
+    assert_matches(r"array 'poses': broken or truncated \(\d+ bytes that would become 2147483648", outcome.reason)
 
 
 @both_ways
@@ -437,6 +464,13 @@ def test_a_fault_in_a_late_block_is_found(tmp_path: Path) -> None:
     path = write_sequence(tmp_path / "a.npz", poses=poses)
     outcome = use_sequence(path, lambda sequence: list(sequence.read_blocks(5)))
     assert outcome == Skipped("array 'poses': it has values that are not finite, first in frame 17")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.npz")
+    assert read_sequence(tmp_path / "a.npz") == Skipped("it is not a regular file")
+    assert summarise_sequence(tmp_path / "a.npz") == Skipped("it is not a regular file")
 
 
 @pytest.mark.parametrize("name", ["missing.npz", "directory.npz"])

@@ -6,7 +6,8 @@ for are in memory, one at a time. What kind of archive it is, its first bytes te
 An archive is never trusted. Whatever is wrong with one is an :class:`ArchiveError` that says what was found; who
 calls adds the archive's name. What stands before the damage is given first, but for zip, whose directory is at the end.
 
-Nearly all the time goes into bzip2, which :mod:`amass_joints.bzip2` therefore does on several threads.
+Tar is read by :mod:`amass_joints.tars`, zip by :mod:`amass_joints.zips`. Nearly all the time goes into bzip2, which
+:mod:`amass_joints.bzip2` therefore does on several threads.
 """
 
 from __future__ import annotations
@@ -14,22 +15,25 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import os
 import re
 import stat
 import struct
-import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, Literal, NoReturn, Protocol, cast
+from typing import BinaryIO, NoReturn, Protocol, cast
 
 from isal import igzip_lib
 
 from amass_joints import bzip2
+from amass_joints.arrays import shortened
+from amass_joints.tars import BLOCK, NoTarError, Source, TarError, TarMember, begins_tar, read_tar
+from amass_joints.zips import FREE_EXPANSION, MOST_EXPANSION, Zip, problem_of, unpacked_size
 
 ARCHIVE_SUFFIXES = (".tar.bz2", ".tar.gz", ".tar.xz", ".tbz2", ".tbz", ".tgz", ".txz", ".tar", ".zip")
 """How the names of archives end."""
@@ -37,8 +41,8 @@ ARCHIVE_SUFFIXES = (".tar.bz2", ".tar.gz", ".tar.xz", ".tbz2", ".tbz", ".tgz", "
 LARGEST_MEMBER = 1 << 31
 """Bytes; a larger member is not read. (An hour at 250 Hz has 1.2 GB.)"""
 
-LARGEST_EXTENDED_HEADER = 1 << 16
-"""Bytes; tar's headers for long names and the like, which tarfile reads whole."""
+LONGEST_PATH = 4096
+"""Characters of a member's path, as systems have it; an archive may have any number."""
 
 XZ_MEMORY = 1 << 29
 """Bytes that a file may have xz's decoder take; ``xz -9`` needs an eighth of it."""
@@ -61,7 +65,8 @@ class Member:
     """Bytes, as the archive says."""
     problem: str | None
     """Why it cannot be read, where that is known beforehand: it is a link, too large, encrypted."""
-    _open: Callable[[], IO[bytes] | None] = field(repr=False)
+    _pieces: Callable[[], Iterable[bytes]] = field(repr=False)
+    _expansion: _Expansion = field(repr=False)
 
     def read(self) -> bytes:
         """Read its content: once, before the next member is asked for.
@@ -71,13 +76,33 @@ class Member:
         """
         if self.problem is not None:
             raise ArchiveError(self.problem)
-        with _readable_faults(), cast("IO[bytes]", self._open()) as opened:
-            content = io.BytesIO()
-            while piece := opened.read(CHUNK):  # by pieces: the size may be a lie
-                content.write(piece)
+        content = io.BytesIO()
+        try:
+            with _readable_faults():
+                for piece in self._pieces():  # the size may be a lie
+                    content.write(piece)
+                    self._expansion.check(content.tell())
+        except MemoryError as error:
+            raise ArchiveError(f"it has {self.size} bytes, for which there is not enough memory") from error
         if content.tell() != self.size:
             _broken(f"{content.tell()} bytes where {self.size} should be")
+        self._expansion.add(unpacked_size(content.getvalue()))
         return content.getvalue()
+
+
+class _Expansion:
+    """How far an archive has expanded: bombs may lie in bombs, and many in one archive."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._size = os.fstat(file.fileno()).st_size
+        self._unpacked = 0
+
+    def add(self, unpacked: int) -> None:
+        self.check(unpacked)
+        self._unpacked += unpacked
+
+    def check(self, unpacked: int) -> None:
+        _check_expansion(self._unpacked + unpacked, self._size)
 
 
 def archive_stem(name: str) -> str | None:
@@ -104,19 +129,20 @@ def read_members(path: Path, *, threads: int = 1) -> Generator[Member, None, Non
             its checksum at the end, a tar has one for names and sizes only.
     """
     with _readable_faults(), _open_regular(path) as file:
-        start = file.read(tarfile.BLOCKSIZE)
+        expansion = _Expansion(file)
+        start = file.read(BLOCK)
         file.seek(0)
-        if _begins_tar(start):
-            yield from _tar_members(file)
+        if begins_tar(start):
+            yield from _tar_members(_PlainFile(file), expansion)
         elif start.startswith((b"PK\3\4", b"PK\5\6", b"PK\7\b")):
-            yield from _zip_members(file)
+            yield from _zip_members(file, expansion)
         elif (magic := next((magic for magic in _DECODERS if start.startswith(magic)), None)) is not None:
             if magic == bzip2.MAGIC and threads > 1:
                 pieces = bzip2.decompressed(file, threads, CHUNK)
             else:
                 pieces = _decompressed(file, magic)
             with closing(pieces):
-                yield from _tar_members(cast("BinaryIO", _ForwardFile(pieces)))
+                yield from _tar_members(_ForwardFile(_without_bombs(pieces, file)), expansion)
         else:
             _no_archive(start)
 
@@ -138,81 +164,38 @@ def _no_archive(start: bytes) -> NoReturn:
 # ----------------------------------------------------------------------------------------------- containers
 
 
-def _begins_tar(start: bytes) -> bool:
-    try:
-        tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
-    except tarfile.HeaderError:
-        return False
-    return True
+def _tar_members(source: Source, expansion: _Expansion) -> Iterator[Member]:
+    for member in read_tar(source):
+        if member.kind != "directory":
+            path = _relative(member.name)
+            problem = _tar_problem(member) or _problem_of(path, member.size)
+            yield Member(path, member.size, problem, partial(iter, member.content), expansion)
 
 
-def _tar_members(file: BinaryIO) -> Iterator[Member]:
-    # Not tarfile.open(mode="r|"), which, where a header says 10**19 bytes, would look for their end block by block.
-    with tarfile.TarFile(
-        fileobj=file, tarinfo=_strict_headers(), ignore_zeros=True, encoding="utf-8", errors="surrogateescape"
-    ) as tar:
-        while (info := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-            if info.size < 0:  # and for ever read the same one
-                _broken(f"a member of {info.size} bytes")
-            if not info.isdir():
-                yield Member(_relative(info.name), info.size, _tar_problem(info), partial(tar.extractfile, info))
-
-
-def _strict_headers() -> type[tarfile.TarInfo]:
-    """Make tarfile, which takes a damaged header for the archive's end, know the one from the other.
-
-    tarfile is told to go on behind the end, that is, blocks of zeros: so that another archive appended there is read,
-    and the decompressor comes to its end and compares its checksum. What else stands there is nobody's.
-    """
-    place: Literal["start", "within", "end"] = "start"
-
-    class StrictHeader(tarfile.TarInfo):
-        @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> StrictHeader:
-            nonlocal place
-            if len(buf) == tarfile.BLOCKSIZE and not any(buf):
-                place = "end"
-            try:
-                header = super().frombuf(buf, encoding, errors)
-            except tarfile.HeaderError as error:
-                if place == "end":
-                    raise
-                if place == "start":
-                    raise ArchiveError(f"it is not an archive: it holds no tar ({error})") from error
-                _broken("it ends early" if len(buf) < tarfile.BLOCKSIZE else f"tar: {error}")
-            place = "within"
-            extended = header.type in _EXTENDED and header.size > LARGEST_EXTENDED_HEADER
-            if header.size < 0 or extended:
-                _broken(f"a {'header' if extended else 'member'} of {header.size} bytes")
-            return header
-
-    return StrictHeader
-
-
-_EXTENDED = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
-
-
-def _tar_problem(info: tarfile.TarInfo) -> str | None:
-    if info.issym() or info.islnk():
-        return f"it is a link to '{info.linkname}', which cannot be followed in an archive"
-    if info.isdev():
+def _tar_problem(member: TarMember) -> str | None:
+    if member.kind == "link":
+        return f"it is a link to '{shortened(member.target)}', which cannot be followed in an archive"
+    if member.kind == "sparse file":
+        return "it is a sparse file, which is not read from an archive"
+    if member.kind == "device":
         return "it is not a regular file"
-    return _problem_of_size(info.size)
+    return None
 
 
-def _zip_members(file: BinaryIO) -> Iterator[Member]:
-    with zipfile.ZipFile(file) as archive:
-        for info in archive.infolist():
-            name = _zip_name(info)
-            if not name.endswith("/"):
-                yield Member(_relative(name), info.file_size, _zip_problem(info), partial(archive.open, info))
+def _zip_members(file: BinaryIO, expansion: _Expansion) -> Iterator[Member]:
+    archive = Zip(file)
+
+    def pieces(info: zipfile.ZipInfo) -> Iterator[bytes]:
+        opened = archive.open(info)
+        while piece := opened.read(CHUNK):
+            yield piece
+
+    for info in archive.members:
+        name = _zip_name(info)
+        if not name.endswith("/"):
+            path = _relative(name)
+            problem = _zip_problem(info) or _problem_of(path, info.file_size) or problem_of(info)
+            yield Member(path, info.file_size, problem, partial(pieces, info), expansion)
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -229,12 +212,12 @@ def _zip_problem(info: zipfile.ZipInfo) -> str | None:
         return "it is a link, which cannot be followed in an archive"
     if kind not in (0, stat.S_IFREG):
         return "it is not a regular file"
-    if info.flag_bits & 1:
-        return "it is encrypted"
-    return _problem_of_size(info.file_size)
+    return None
 
 
-def _problem_of_size(size: int) -> str | None:
+def _problem_of(path: PurePosixPath, size: int) -> str | None:
+    if len(str(path)) > LONGEST_PATH:
+        return f"its path has {len(str(path))} characters, expected at most {LONGEST_PATH}"
     return f"it has {size} bytes, more than {LARGEST_MEMBER}" if size > LARGEST_MEMBER else None
 
 
@@ -249,25 +232,32 @@ def _relative(name: str) -> PurePosixPath:
     return PurePosixPath(*parts)
 
 
+class _PlainFile:
+    """A file, as :func:`read_tar` needs it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read = file.read
+        self._end = file.seek(0, io.SEEK_END)
+        file.seek(0)
+
+    def skip(self, size: int) -> None:
+        self._file.seek(min(self._file.tell() + size, self._end))
+
+
 class _ForwardFile:
-    """What tarfile needs of a file, of bytes that come in pieces."""
+    """The same of bytes that come in pieces."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._piece = memoryview(b"")
-        self._position = 0
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, position: int) -> None:
-        if position < self._position:
-            raise ArchiveError("a member is read that has gone by")
-        for _ in self._take(position - self._position):
-            pass
 
     def read(self, size: int) -> bytes:
         return b"".join(self._take(size))
+
+    def skip(self, size: int) -> None:
+        for _ in self._take(size):
+            pass
 
     def _take(self, size: int) -> Iterator[memoryview]:
         while size:
@@ -277,7 +267,6 @@ class _ForwardFile:
                 except StopIteration:
                     return
             taken, self._piece = self._piece[:size], self._piece[size:]
-            self._position += len(taken)
             size -= len(taken)
             yield taken
 
@@ -305,19 +294,55 @@ _DECODERS: dict[bytes, Callable[[], _Decoder]] = {
 """By the bytes that a stream begins with."""
 
 
+_ZEROS = re.compile(b"\0*")
+
+
 def _decompressed(file: BinaryIO, magic: bytes) -> Generator[bytes, None, None]:
     """Decompress a file of one or more streams; what follows them and is none is passed over."""
-    data = file.read(CHUNK)
-    while data.startswith(magic):
+    data, at = file.read(CHUNK), 0
+    while data.startswith(magic, at):
         decoder = _DECODERS[magic]()
+        step = _FIRST_STEP
         while not decoder.eof:
-            if decoder.needs_input and not data and not (data := file.read(CHUNK)):
-                _broken("it ends early")
-            given, data = (data, b"") if decoder.needs_input else (b"", data)
+            given = b""
+            if decoder.needs_input:
+                if at == len(data):
+                    data, at = file.read(CHUNK), 0
+                    if not data:
+                        _broken("it ends early")
+                given = data[at : at + step]
+                at += len(given)
+                step = min(2 * step, CHUNK)
             yield decoder.decompress(given, CHUNK)
-        data = decoder.unused_data.lstrip(b"\0")
-        while len(data) < len(magic) and (more := file.read(CHUNK)):
-            data = (data + more).lstrip(b"\0")
+        at -= len(decoder.unused_data)
+        at = cast("re.Match[bytes]", _ZEROS.match(data, at)).end()
+        while len(data) - at < len(magic) and (more := file.read(CHUNK)):
+            data = data[at:] + more
+            at = cast("re.Match[bytes]", _ZEROS.match(data)).end()
+
+
+_FIRST_STEP = 1 << 12
+"""Bytes that a decoder is given at first: it copies what is behind its stream, of which there may be very many."""
+
+
+def _without_bombs(pieces: Iterator[bytes], file: BinaryIO) -> Iterator[bytes]:
+    """Pass on what a file is decompressed to, as long as motions may be in it.
+
+    Raises:
+        ArchiveError: it becomes far too much.
+    """
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        _check_expansion(size, file.tell())
+        yield piece
+
+
+def _check_expansion(size: int, compressed: int) -> None:
+    if size > FREE_EXPANSION and size > MOST_EXPANSION * compressed:
+        raise ArchiveError(
+            f"it becomes more than {MOST_EXPANSION} times as large when it is decompressed, as no motions do"
+        )
 
 
 # --------------------------------------------------------------------------------------------------- faults
@@ -329,7 +354,7 @@ def _broken(what: str) -> NoReturn:
 
 @contextmanager
 def _readable_faults() -> Iterator[None]:
-    """Turn everything that files, decoders, tarfile and zipfile can do wrong into :class:`ArchiveError`."""
+    """Turn everything that files, decoders and zipfile can do wrong into :class:`ArchiveError`."""
     try:
         yield
     except ArchiveError:
@@ -338,6 +363,8 @@ def _readable_faults() -> Iterator[None]:
         if error.errno is None:  # bz2 and isal say so that the data are wrong
             _broken(str(error))
         raise ArchiveError(f"cannot be read: {error.strerror or error}") from error
+    except NoTarError as error:
+        raise ArchiveError(f"it is not an archive: it holds no tar ({error})") from error
     except _FAULTS as error:
         _broken((str(error) or type(error).__name__).splitlines()[0][:200])
     except (NotImplementedError, RuntimeError) as error:  # zipfile: an unknown compression or version, a password
@@ -345,17 +372,16 @@ def _readable_faults() -> Iterator[None]:
 
 
 _FAULTS: tuple[type[Exception], ...] = (
-    tarfile.TarError,
+    TarError,
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
     cast("type[Exception]", igzip_lib.IsalError),
-    # tarfile and zipfile let these through where headers are nonsense, or one in the other without end
+    # zipfile lets these through where headers are nonsense
     EOFError,
     ValueError,
     LookupError,
     ArithmeticError,
     TypeError,
-    RecursionError,
     struct.error,
 )

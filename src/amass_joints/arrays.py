@@ -1,7 +1,8 @@
 """NumPy arrays in files: ``.npy`` and ``.npz`` read without ever unpickling anything.
 
 Every fault of a file is an :class:`ArrayFileError` that says what was found; who calls adds the file's name
-and the way out. Sizes are checked before memory is taken: a header cannot promise more than the file holds.
+and the way out. Sizes are checked before memory is taken: a header cannot promise more than the file holds, and
+:mod:`amass_joints.zips` sees to it that a file cannot promise what it has not.
 
 What an archive stores uncompressed, as AMASS does, is not copied: a small file is read at once, and its arrays are
 views of it; of a large one, the rows asked for are read. Files are not mapped into memory: reading is as fast, and a
@@ -10,23 +11,24 @@ disk that fails or a file that somebody shortens is an error, where a map would 
 
 from __future__ import annotations
 
-import io
-import lzma
+import ast
 import math
 import os
 import re
-import struct
-import tokenize
+import stat
+import sys
 import zipfile
 import zlib
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from isal import isal_zlib
 from numpy.lib import format as npy_format
+
+from amass_joints.zips import HeldMember, Zip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +40,12 @@ if TYPE_CHECKING:
 SMALL_FILE = 1 << 23
 """Bytes of an archive that is read at once."""
 
-MOST_EXPANSION = 1100
-"""How many bytes deflate makes of one at the most is 1032."""
+
+LARGEST_HEADER = 10_000
+"""Bytes of an array's header, as in NumPy; the usual ones have 118."""
+
+LARGEST_FORTRAN = 1 << 29
+"""Bytes, as float64, of an array in Fortran's order that is to be read by rows: it is in memory twice."""
 
 CHUNK = 1 << 18
 """Bytes read at a time from larger ones: they are checked and copied while they are in the processor's cache."""
@@ -51,9 +57,6 @@ class Stream(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Give the next bytes."""
-
-
-_WRONG_CRC = "its CRC-32 is not that of its bytes"
 
 
 class ArrayFileError(Exception):
@@ -82,20 +85,22 @@ class NpzFile:
 
     def __init__(self, file: Path | bytes, *, at_once: bool = True) -> None:
         with ExitStack() as opened, _readable_faults():
-            self._content: bytes | None = None
+            content: BinaryIO | bytes
             if isinstance(file, bytes):
-                self._content = file
+                content = file
             else:
-                self._file: BinaryIO = opened.enter_context(open(file, "rb"))
-                if at_once and os.fstat(self._file.fileno()).st_size <= SMALL_FILE:
-                    self._content = self._file.read()
-            if self._content is not None:
-                self._file = io.BytesIO(self._content)
-            self._zip = opened.enter_context(zipfile.ZipFile(self._file))
+                content, size = open_regular(file)
+                opened.enter_context(content)
+                if at_once and size <= SMALL_FILE:
+                    content = content.read()
+            self._zip = Zip(content)
             self._opened = opened.pop_all()
-        self._members = {
-            info.filename.removesuffix(".npy"): info for info in self._zip.infolist() if info.filename.endswith(".npy")
-        }
+        self._members: dict[str, zipfile.ZipInfo | None] = {}
+        """By the arrays' names; None where there are two of a name."""
+        for member in self._zip.members:
+            if member.filename.endswith(".npy"):
+                name = member.filename.removesuffix(".npy")
+                self._members[name] = None if name in self._members else member
 
     def __enter__(self) -> NpzFile:
         return self
@@ -115,8 +120,10 @@ class NpzFile:
         if name not in self._members:
             raise ArrayFileError(f"it has no array '{name}' (it has {listed(self.names)})")
         member = self._members[name]
+        if member is None:
+            raise ArrayFileError(f"array '{name}' is there twice")
         with _readable_faults(name):
-            return ArrayReader(self._stream(member), member.file_size, name)
+            return ArrayReader(self._zip.open(member), member.file_size, name)
 
     def header(self, name: str) -> ArrayHeader:
         """Read one array's header."""
@@ -129,61 +136,6 @@ class NpzFile:
     def read_float64(self, name: str) -> Float[np.ndarray, "..."]:
         """Read one array of real numbers as float64, C-contiguous."""
         return self.open(name).read_float64()
-
-    def _stream(self, member: zipfile.ZipInfo) -> Stream:
-        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-            if member.file_size > MOST_EXPANSION * (member.compress_size + 1):
-                raise zipfile.BadZipFile(f"{member.compress_size} bytes cannot hold {member.file_size}")
-            return self._zip.open(member)
-        # APPNOTE 4.3.7: the member's own header, with lengths of name and extra field that only it knows.
-        self._file.seek(member.header_offset)
-        signature, flags, name_length, extra_length = struct.unpack("<4s2xH18xHH", self._file.read(30).ljust(30))
-        if signature != b"PK\3\4" or flags & 1:  # damaged or encrypted, which zipfile has words for
-            return self._zip.open(member)
-        start = member.header_offset + 30 + name_length + extra_length
-        if self._content is not None:
-            content = memoryview(self._content)[start : start + member.file_size]
-            return _HeldMember(content, member)
-        return _StoredMember(self._file, start, member)
-
-
-class _StoredMember(io.RawIOBase):
-    """The bytes of a member that is not compressed, checked like those of any other."""
-
-    def __init__(self, file: BinaryIO, start: int, member: zipfile.ZipInfo) -> None:
-        self._file, self._place, self._left, self._crc = file, start, member.file_size, member.CRC
-        self._crc_so_far = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        piece = memoryview(buffer).cast("B")[: self._left]
-        self._file.seek(self._place)
-        count = self._file.readinto(piece)  # type: ignore[attr-defined]
-        self._crc_so_far = isal_zlib.crc32(piece[:count], self._crc_so_far)
-        self._place += count
-        self._left -= count
-        if count < len(piece):
-            raise EOFError("the file ends early")
-        if not self._left and self._crc_so_far != self._crc:
-            raise zipfile.BadZipFile(_WRONG_CRC)
-        return int(count)
-
-
-class _HeldMember:
-    """The same where the file is in memory: checked at once, and not copied."""
-
-    def __init__(self, data: memoryview, member: zipfile.ZipInfo) -> None:
-        if len(data) < member.file_size:
-            raise EOFError("the file ends early")
-        if isal_zlib.crc32(data) != member.CRC:
-            raise zipfile.BadZipFile(_WRONG_CRC)
-        self.rest = data
-
-    def read(self, size: int) -> bytes:
-        data, self.rest = bytes(self.rest[:size]), self.rest[size:]
-        return data
 
 
 class ArrayReader:
@@ -222,19 +174,25 @@ class ArrayReader:
             An array that may be read-only, and lie at any address: files do not align theirs.
         """
         first, self._rows_read = self._rows_read - again, self._rows_read + count
-        # The rows of a matrix in Fortran's order are all over the file.
-        if self._whole is None and (isinstance(self._stream, _HeldMember) or self.header.fortran_order):
+        if self._whole is None and self.header.fortran_order:  # whose rows are all over the file
+            if 8 * math.prod(self.header.shape) > LARGEST_FORTRAN:
+                raise ArrayFileError(
+                    f"{_array(self._name)}it is in Fortran's order and of shape {self.header.shape}, expected at most "
+                    f"{LARGEST_FORTRAN // 8} values, or C's order, as AMASS has it"
+                )
             self.check_real()
             self._whole = float64(self._read())
+        elif self._whole is None and isinstance(self._stream, HeldMember):
+            self._whole = self._read()
         if self._whole is not None:
-            return self._whole[first : self._rows_read]
+            return float64(self._whole[first : self._rows_read])
         rows = np.empty((again + count, self.header.shape[1]))
         if again:
             rows[0] = self._last_row
         with _readable_faults(self._name):
             found = rows[again:] if self.header.dtype == rows.dtype else np.empty(rows[again:].shape, self.header.dtype)
             self._fill(found.reshape(-1).view(np.uint8).data)
-            rows[again:] = found
+            rows[again:] = float64(found)
         self._last_row = rows[-1].copy()
         return rows
 
@@ -245,14 +203,18 @@ class ArrayReader:
     def _read(self) -> np.ndarray:
         header = self.header
         with _readable_faults(self._name):
-            if isinstance(self._stream, _HeldMember):
+            if isinstance(self._stream, HeldMember):
                 data = self._stream.rest
             else:
                 data = np.empty(self._bytes_left, np.uint8).data
                 self._fill(data)
             order: Literal["F", "C"] = "F" if header.fortran_order else "C"
             array = np.frombuffer(data, header.dtype).reshape(header.shape, order=order)
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
+            array = array.astype(array.dtype.newbyteorder("="), copy=False)
+            # NumPy takes for granted that text is text, and Python's functions for text fail on what is none.
+            if array.dtype.kind == "U" and (np.ravel(array, "K").view(np.uint32) > sys.maxunicode).any():
+                raise ArrayFileError("it holds text with characters that do not exist")
+        return array
 
     def _fill(self, data: memoryview) -> None:
         for start in range(0, len(data), CHUNK):
@@ -264,14 +226,38 @@ class ArrayReader:
             raise ArrayFileError("it does not end where its header says")
 
 
-def read_npy(path: Path) -> np.ndarray:
-    """Read an ``.npy`` file, in the machine's byte order.
+@contextmanager
+def open_npy(path: Path) -> Iterator[ArrayReader]:
+    """Open an ``.npy`` file.
 
     Raises:
         ArrayFileError: the file cannot be opened, or is not a plain array.
     """
-    with _readable_faults(), open(path, "rb") as stream:
-        return ArrayReader(stream, os.fstat(stream.fileno()).st_size).read()
+    with ExitStack() as opened:
+        with _readable_faults():
+            file, size = open_regular(path)
+            opened.enter_context(file)
+            reader = ArrayReader(file, size)
+        yield reader
+
+
+def open_regular(path: Path) -> tuple[BinaryIO, int]:
+    """Open a file for reading, and give its size.
+
+    Raises:
+        ArrayFileError: it is none, but a pipe, say, which would be waited for.
+        OSError: it cannot be opened.
+    """
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115  # who asks closes it
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        file.close()
+        raise ArrayFileError("it is not a regular file")
+    return file, status.st_size
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # Windows has no such pipes
 
 
 def float64(array: np.ndarray) -> Float[np.ndarray, "..."]:
@@ -281,7 +267,10 @@ def float64(array: np.ndarray) -> Float[np.ndarray, "..."]:
         ArrayFileError: it does not hold real numbers.
     """
     _check_real(array.dtype)
-    return np.asarray(array, np.float64, order="C")
+    if array.dtype == np.float64:
+        return np.asarray(array, np.float64, order="C")
+    with np.errstate(all="ignore"):  # what is infinite then, or was no number before, is for others to find
+        return np.asarray(array, np.float64, order="C")
 
 
 def _check_real(dtype: np.dtype[np.generic], name: str = "") -> None:
@@ -298,7 +287,12 @@ def listed(names: tuple[str, ...], most: int = 12) -> str:
     if not names:
         return "none"
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(shortened(name) for name in names[:most]) + more
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """Give a text for a message: the beginning of a long one."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _read_header(stream: Stream, size: int) -> ArrayHeader:
@@ -310,44 +304,58 @@ def _read_header(stream: Stream, size: int) -> ArrayHeader:
     version = (start[6], start[7])
     if version not in ((1, 0), (2, 0)):
         raise ArrayFileError(f"its format version {version} is not one of (1, 0) and (2, 0)")
-    length = start[8:] if version == (1, 0) else start[8:] + stream.read(2)
-    text = stream.read(min(int.from_bytes(length, "little"), size))
-    header = _header(version, length, text)
+    length_size = 2 if version == (1, 0) else 4
+    length = int.from_bytes(start[8:] + stream.read(length_size - 2), "little")
+    if length > LARGEST_HEADER:
+        raise ArrayFileError(f"its header has {length} bytes, expected at most {LARGEST_HEADER}")
+    text = stream.read(length)
+    header = _header(text)
     promised = math.prod(header.shape) * header.dtype.itemsize
-    found = size - 8 - len(length) - len(text)
+    found = size - 8 - length_size - len(text)
     if promised != found:
-        raise ArrayFileError(
-            f"its header promises {promised} bytes ({header.shape} {header.dtype}), the file holds {found}"
-        )
+        what = shortened(f"{header.shape} {header.dtype}")
+        raise ArrayFileError(f"its header promises {promised:.20g} bytes ({what}), the file holds {found}")
     return header
 
 
 @lru_cache(maxsize=256)  # those of small arrays are the same in most files
-def _header(version: tuple[int, int], length: bytes, text: bytes) -> ArrayHeader:
+def _header(text: bytes) -> ArrayHeader:
     try:
-        shape, fortran_order, dtype = _parse_header(version, length, text)
-    except (ValueError, TypeError, SyntaxError, OverflowError, RecursionError, tokenize.TokenError) as error:
+        shape, fortran_order, dtype = _parse_header(text)
+    except (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError) as error:
+        # The last two: of nesting, as Python's parser sees it. What they need memory for is a few thousand bytes.
         raise ArrayFileError(f"its header is not that of a NumPy array ({_first_line(error)})") from error
     if dtype.hasobject:
         raise ArrayFileError("it holds pickled Python objects, which are never loaded")
     if min(shape, default=0) < 0 or max(shape, default=0) >= 2**63 or len(shape) > 32 or not dtype.itemsize:
-        raise ArrayFileError(f"its header gives the shape {shape} of {dtype}")
+        raise ArrayFileError(f"its header gives the shape {shortened(str(shape))} of {dtype}")
     return ArrayHeader(shape, dtype, fortran_order)
 
 
 _USUAL_HEADER = re.compile(
-    rb"\{'descr': '([<>|=][a-zA-Z]\d+)', 'fortran_order': (False|True), 'shape': \((\d*(?:, ?\d+)*),?\), \} *\n"
+    rb"\{'descr': '([<>|=][biufcSUV]\d+)', 'fortran_order': (False|True), 'shape': \((\d*(?:, ?\d+)*),?\), \} *\n"
 )
 """As NumPy writes it."""
 
+_DESCR = re.compile(r"[<>|=]?([biufcSUV]\d+|O\d?|[mM]8(\[\w+\])?)")
+"""Types that have one part, or are one's business to refuse."""
 
-def _parse_header(version: tuple[int, int], length: bytes, text: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+
+def _parse_header(text: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     usual = _USUAL_HEADER.fullmatch(text)
-    if usual:  # NumPy's own way compiles it as Python, which takes as long as all the rest of opening an array
+    if usual:  # the other way compiles it as Python, which takes as long as all the rest of opening an array
         descr, fortran_order, shape = usual.groups()
         return tuple(int(n) for n in shape.split(b",") if n), fortran_order == b"True", np.dtype(descr.decode())
-    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    return read(io.BytesIO(length + text))
+    # As Python 2 and other programs than NumPy write it. (NumPy's own reader prints warnings of some of it.)
+    header = ast.literal_eval(re.sub(rb"(\d)L\b", rb"\1", text).decode("latin-1").strip())
+    descr, fortran_order, shape = (header[key] for key in ("descr", "fortran_order", "shape"))
+    if isinstance(descr, list):
+        raise ArrayFileError(f"expected numbers or text, found records of {shortened(repr(descr))}")
+    if not isinstance(descr, str) or not _DESCR.fullmatch(descr):
+        raise TypeError(f"the type {shortened(repr(descr))}")
+    if not isinstance(shape, tuple) or not all(isinstance(n, int) for n in shape):
+        raise TypeError(f"the shape {shortened(repr(shape))}")
+    return shape, bool(fortran_order), np.dtype(descr)
 
 
 class _readable_faults:
@@ -370,10 +378,10 @@ class _readable_faults:
                 raise ArrayFileError(f"{array}{error}") from error
             case OSError():
                 raise ArrayFileError(f"{array}cannot be read: {error.strerror or error}") from error
-            case zipfile.BadZipFile() | zlib.error() | lzma.LZMAError() | EOFError():
+            case zipfile.BadZipFile() | zlib.error() | EOFError():
                 raise ArrayFileError(f"{array}broken or truncated ({_first_line(error)})") from error
             case NotImplementedError() | RuntimeError() | ValueError() | TypeError():
-                # zipfile: an unknown compression, a password, a damaged directory; NumPy: a shape that it does not make
+                # zipfile: something patched or encrypted, a damaged directory; NumPy: a shape that it does not make
                 raise ArrayFileError(f"{array}cannot be read ({_first_line(error)})") from error
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from amass_joints.arrays import ArrayFileError, ArrayHeader, NpzFile, float64, listed
+from amass_joints.arrays import ArrayFileError, ArrayHeader, NpzFile, float64, listed, open_regular, shortened
 from amass_joints.errors import InputError
 from amass_joints.skeletons import SMPL_JOINTS, SMPLH_JOINTS, SMPLX_JOINTS
 
@@ -92,6 +92,12 @@ NUM_DMPLS = 8
 
 SHAPE_OF_SMPLX = {400: 300, 20: 10}
 """How many of SMPL-X's ``shapedirs`` are shape; the rest is expression (smplx 0.1.28, body_models.py)."""
+
+MOST_COMPONENTS = 1000
+"""Shape coefficients, and DMPLs, that a file may have; SMPL-X has 400, published DMPLs have 300."""
+
+LARGEST_VALUE = 1e4
+"""Of anything in a model: metres, metres per coefficient, weights. Real ones have none above 10."""
 
 ENVIRONMENT_VARIABLE = "AMASS_JOINTS_BODY_MODELS"
 
@@ -194,7 +200,7 @@ def body_model_files(directory: Path, *, dmpls: bool) -> dict[tuple[str, str], B
         )
         only_dmpls = any(entry.body.is_file() for entry in files.values())
         raise InputError(
-            f"no complete body model in {directory}: these are not there: {listed(missing)}. Put one gender's files "
+            f"no complete body model in {directory}: these are not there: {', '.join(missing)}. Put one gender's files "
             f"there{', or pass --no-dmpls to convert without soft tissue' if only_dmpls else ''}; models of SMPL-X "
             f"belong in smplx/, of SMPL in smpl/. {SMPLH.where}"
         )
@@ -254,7 +260,7 @@ def load_body_model(
             _check_is(expected, body, shapes)
         v_template = _read_finite(body, model, "v_template")
         arrays = {name: _read_finite(body, model, name) for name in ("shapedirs", "posedirs", "J_regressor", "weights")}
-        parents = _parents(body, model.read("kintree_table"))
+        parents = _parents(body, model)
     if _type_of(shapes) is SMPLX:
         arrays["shapedirs"] = arrays["shapedirs"][:, :, : SHAPE_OF_SMPLX.get(shapes["shapedirs"][2])]
     if dmpls is None:
@@ -348,14 +354,17 @@ def _open_model(path: Path, model_type: ModelType = SMPLH) -> Iterator[_Model]:
         raise InputError(
             f"{path}: not a usable body model: {error}. Put the published file there. {model_type.where}"
         ) from error
+    except MemoryError as error:
+        raise InputError(f"{path}: there is not enough memory to read it. The published models need 300 MB.") from error
 
 
 def _is_pickle(path: Path) -> bool:
     """Whether it is one by its name, and is no ``.npz`` under a wrong one."""
     try:
-        with open(path, "rb") as stream:
-            return path.suffix.lower() == ".pkl" and stream.read(4) != b"PK\3\4"
-    except OSError:
+        file, _ = open_regular(path)
+        with file:
+            return path.suffix.lower() == ".pkl" and file.read(4) != b"PK\3\4"
+    except (OSError, ArrayFileError):
         return False  # for NpzFile to report
 
 
@@ -382,6 +391,11 @@ def _check_shapes(path: Path, model: _Model) -> dict[str, tuple[int, ...]]:
         "weights": (*vertices, *joints),
         "kintree_table": (2, *joints),
     }
+    if shapes["shapedirs"][2:] > (MOST_COMPONENTS,):
+        raise InputError(
+            f"{path}: its shapedirs has the shape {shapes['shapedirs']}, expected at most {MOST_COMPONENTS} betas. "
+            f"{SMPLH.where}"
+        )
     for name, shape in expected.items():
         dimensions = 3 if name in ("shapedirs", "posedirs") else 2
         if shapes[name] != shape or len(shape) != dimensions:
@@ -419,35 +433,41 @@ def _check_dmpl_shape(path: Path, model: _Model, vertices: int) -> None:
             f"--no-dmpls to convert without soft tissue. {SMPLH.where}"
         )
     shape = model.header("eigvec").shape
-    if len(shape) != 3 or shape[:2] != (vertices, 3) or shape[2] < NUM_DMPLS:
+    if len(shape) != 3 or shape[:2] != (vertices, 3) or not NUM_DMPLS <= shape[2] <= MOST_COMPONENTS:
         raise InputError(
-            f"{path}: its eigvec has the shape {shape}, expected ({vertices}, 3, {NUM_DMPLS} or more). {SMPLH.where}"
+            f"{path}: its eigvec has the shape {shape}, expected ({vertices}, 3, {NUM_DMPLS} to {MOST_COMPONENTS}). "
+            f"{SMPLH.where}"
         )
 
 
 def _read_finite(path: Path, model: _Model, name: str) -> Float[np.ndarray, "..."]:
     array = model.read_float64(name)
-    if not np.isfinite(array).all():
-        raise InputError(f"{path}: its {name} holds values that are not finite. Download the file again.")
+    largest = max(array.max(initial=0), -array.min(initial=0))  # not finite, where a value is none
+    if not largest <= LARGEST_VALUE:
+        what = f"as large as {largest:g}, expected at most {LARGEST_VALUE:g}" if np.isfinite(largest) else "not finite"
+        raise InputError(f"{path}: its {name} holds values that are {what}. Download the file again.")
     return array
 
 
-def _parents(path: Path, kintree_table: np.ndarray) -> Int[np.ndarray, " joints"]:
+def _parents(path: Path, model: _Model) -> Int[np.ndarray, " joints"]:
     """Read the tree; the root's parent is -1, or 2**32 - 1 where -1 was stored in 32 unsigned bits."""
-    if kintree_table.dtype.kind not in "iu":
-        raise ArrayFileError(f"array 'kintree_table': expected integers, found {kintree_table.dtype}")
+    dtype = model.header("kintree_table").dtype
+    if dtype.kind not in "iu":
+        raise ArrayFileError(f"array 'kintree_table': expected integers, found {dtype}")
+    kintree_table = model.read("kintree_table")
     parents = kintree_table[0].astype(np.int64)
     if parents[0] == 2**32 - 1:
         parents[0] = -1
     if not _is_tree(parents):
-        raise InputError(f"{path}: its kintree_table is not a tree with root 0: {kintree_table[0].tolist()}.")
+        found = shortened(str(kintree_table[0].tolist()), 500)
+        raise InputError(f"{path}: its kintree_table is not a tree with root 0: {found}.")
     return parents
 
 
 def _is_tree(parents: Int[np.ndarray, " joints"]) -> bool:
     if parents[0] != -1 or (parents[1:] < 0).any() or (parents[1:] >= len(parents)).any():
         return False
-    reached = np.arange(len(parents))
-    for _ in parents:
-        reached = np.where(reached > 0, parents[reached], 0)
-    return not reached.any()
+    ancestors = np.maximum(parents, 0)  # the root is its own
+    for _ in range(len(parents).bit_length()):  # as many steps at once, each time twice as many
+        ancestors = ancestors[ancestors]
+    return not ancestors.any()

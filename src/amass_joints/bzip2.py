@@ -9,6 +9,7 @@ interpreter's lock, works on several at a time.
 from __future__ import annotations
 
 import bz2
+import re
 import sys
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -57,10 +58,14 @@ def decompressed(file: BinaryIO, threads: int, chunk: int) -> Generator[bytes, N
         while (begun := next_piece()) is not None:
             piece, decoded = begun
             if piece.number(0, 48) == _END:
+                while piece.length < 80 and (following := next_piece()) is not None:  # a mark by chance in the checksum
+                    piece = piece.followed_by(following[0])
                 if piece.length < 80 or piece.number(48, 32) != crc:
                     raise OSError("bzip2: a checksum is wrong" if piece.length >= 80 else "it ends early")
-                if not piece.from_byte_after(80).lstrip(b"\0").startswith(MAGIC):
+                following_stream = piece.from_byte_after(80).lstrip(b"\0")
+                if not following_stream.startswith(MAGIC):
                     return  # whatever follows is no stream
+                _check_header(following_stream)
                 crc = 0
                 continue
             content = decoded.result()
@@ -78,6 +83,11 @@ def decompressed(file: BinaryIO, threads: int, chunk: int) -> Generator[bytes, N
         raise OSError("it ends early")
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _check_header(before_mark: bytes) -> None:
+    if not re.fullmatch(rb"BZh[1-9]", before_mark):
+        raise OSError("bzip2: a stream does not begin as it should")
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,7 @@ def _decode_block(bits: _Bits) -> bytes | None:
 def _cut_at_marks(file: BinaryIO, chunk: int) -> Iterator[_Bits]:
     """Cut a bzip2 file, after its header, before everything that looks like a mark."""
     data, start, searched = file.read(4), 32, 0
+    _check_header(data)
     while True:
         more = file.read(chunk)
         data += more

@@ -33,6 +33,9 @@ from amass_joints.errors import InputError
 Variant = Literal["smplh", "smplx"]
 """Which of AMASS's releases a file is of, by its name."""
 
+MOST_WAYS = 16
+"""By how many ways, that is, links, a directory is entered. Two links in each of thirty make a thousand million."""
+
 
 @dataclass(frozen=True)
 class SkippedSequence:
@@ -355,6 +358,8 @@ class Found:
         elif len(parts) == 1:
             self.skip(parts, "it lies in the dataset's own directory, expected DATASET/SUBJECT/SEQUENCE_poses.npz")
         else:
+            if path in self.files:
+                self.skip(parts, "the archive has it twice: the last one is taken, as when it is unpacked")
             archive = None if read is None else self.root
             file = SequenceFile(self.dataset, subject, name[:-4], path, num_bytes, archive)
             self.files[path] = file
@@ -383,6 +388,7 @@ def _look_through(name: str, dataset: Path) -> Found:
     # Directories still to be listed, each with those above it: a link to one of these would lead round for ever.
     waiting: list[tuple[Path, tuple[str, ...], frozenset[tuple[int, int]]]]
     waiting = [(dataset, (), frozenset({_identity(dataset.stat())}))]
+    ways: Counter[tuple[int, int]] = Counter()
     while waiting:
         directory, parts_above, above = waiting.pop()
         try:
@@ -394,13 +400,21 @@ def _look_through(name: str, dataset: Path) -> Found:
             parts = (*parts_above, entry.name)
             try:
                 status = entry.stat()
+                if stat.S_ISDIR(status.st_mode) and not status.st_ino:  # Windows does not tell it with the entry
+                    status = os.stat(entry.path)
             except OSError as error:
-                if _named_like_a_sequence(entry.name):
+                if _named_like_a_sequence(entry.name) or _is_directory(entry):
                     found.skip(parts, f"cannot be read: {error.strerror}")
                 continue
             if stat.S_ISDIR(status.st_mode):
-                if _identity(status) not in above:
-                    waiting.append((directory / entry.name, parts, above | {_identity(status)}))
+                identity = _identity(status)
+                if identity in above:
+                    continue
+                ways[identity] += 1
+                if ways[identity] <= MOST_WAYS:
+                    waiting.append((directory / entry.name, parts, above | {identity}))
+                elif ways[identity] == MOST_WAYS + 1:
+                    found.skip(parts, f"the directory can be reached in more than {MOST_WAYS} ways, by links")
             else:
                 problem = None if stat.S_ISREG(status.st_mode) else "it is not a regular file"
                 found.look_at(parts, status.st_size, problem)
@@ -412,6 +426,12 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
     """List a directory, hidden entries left out, in the order of names."""
     with os.scandir(directory) as scan:
         return sorted((entry for entry in scan if not entry.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):
+        return entry.is_dir(follow_symlinks=False)
+    return False
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

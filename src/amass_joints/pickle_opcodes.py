@@ -74,7 +74,7 @@ def _class(module: str, name: str) -> Class:
         return Class(sparse[1])
     if _CHUMPY.fullmatch(f"{module} {name}"):
         return Class(f"{module}.{name}")
-    raise PickleFileError(f"it asks for {ascii(f'{module}.{name}'[:100])[1:-1]}, which no body model needs")
+    raise PickleFileError(f"it asks for {ascii(f'{module}.{name}'[:100])[1:-1]}, which no such file needs")
 
 
 # ----------------------------------------------------------------------------------------------------- parsing
@@ -144,13 +144,13 @@ class Object:
     items: list[tuple[Any, Any]] = field(default_factory=list)
 
 
-def parse(source: Source) -> Any:
-    """Make a tree of a file.
+def parse(source: Source, most_steps: int | None = None) -> Any:
+    """Make a tree of a file, of so many opcodes at the most; None: of as many as a body model may have.
 
     Raises:
-        PickleFileError: it is damaged, or asks for what no body model needs.
+        PickleFileError: it is damaged, or asks for what neither body models nor datasets need.
     """
-    return _Parser(source).parse()
+    return _Parser(source).parse(MOST_STEPS if most_steps is None else most_steps)
 
 
 class _Parser:
@@ -165,16 +165,16 @@ class _Parser:
         self._below_marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
 
-    def parse(self) -> Any:
+    def parse(self, most_steps: int) -> Any:
         """Run the file, and give what it leaves."""
         if self._source.begins[:1] not in (pickle.PROTO, pickle.MARK, pickle.EMPTY_DICT, pickle.GLOBAL):
             raise PickleFileError(f"it is not a pickle of a dict (it begins with {self._source.begins!r})")
-        for _ in range(MOST_STEPS):
+        for _ in range(most_steps):
             opcode = self._source.take(1)
             if opcode == pickle.STOP:
                 return self._stack.pop()
             self._step(opcode)
-        raise PickleFileError(f"it has more than {MOST_STEPS:,} opcodes, which no body model needs")
+        raise PickleFileError(f"it has more than {most_steps:,} opcodes, which no such file needs")
 
     def _step(self, opcode: bytes) -> None:
         if opcode in _CONSTANTS:
@@ -192,7 +192,7 @@ class _Parser:
             _OTHERS[opcode](self)
         else:
             raise PickleFileError(
-                f"it has the opcode {opcode!r} at byte {self._source.place - 1}, which no body model needs"
+                f"it has the opcode {opcode!r} at byte {self._source.place - 1}, which no such file needs"
             )
 
     def number(self, size: int) -> int:
@@ -309,12 +309,12 @@ def _latin1(data: bytes) -> str:
 
 
 def _utf8(data: bytes) -> str:
-    return data.decode()
+    return data.decode("utf-8", "surrogatepass")  # names in file systems need not be Unicode
 
 
 def _digits(line: bytes) -> bytes:
     if len(line) > 200:
-        raise PickleFileError(f"it has a number of {len(line)} digits, which no body model needs")
+        raise PickleFileError(f"it has a number of {len(line)} digits, which no such file needs")
     return line
 
 

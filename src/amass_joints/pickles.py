@@ -19,12 +19,11 @@ from __future__ import annotations
 import math
 import re
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from amass_joints.arrays import listed
+from amass_joints.arrays import ArrayFileError, listed, open_regular
 from amass_joints.pickle_opcodes import (
     MOST_NESTING,
     Class,
@@ -35,6 +34,7 @@ from amass_joints.pickle_opcodes import (
     described,
     parse,
 )
+from amass_joints.sparse import SparseMatrix, sparse_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,22 +59,6 @@ def read_pickle(path: Path) -> dict[str, Any]:
         return file.read_all()
 
 
-@dataclass(frozen=True)
-class SparseMatrix:
-    """The entries of a sparse matrix. Those named twice add up, as they do in SciPy."""
-
-    shape: tuple[int, int]
-    rows: np.ndarray
-    columns: np.ndarray
-    values: np.ndarray
-
-    def toarray(self) -> np.ndarray:
-        """Give the dense matrix."""
-        dense = np.zeros(self.shape, self.values.dtype)
-        np.add.at(dense, (self.rows, self.columns), self.values)
-        return dense
-
-
 class PickleFile:
     """The values of a pickled dict, each read when it is asked for.
 
@@ -93,7 +77,8 @@ class PickleFile:
 
     def __init__(self, path: Path) -> None:
         with ExitStack() as opened, _readable_faults():
-            self._source = Source(opened.enter_context(open(path, "rb")))
+            file, _ = open_regular(path)
+            self._source = Source(opened.enter_context(file))
             self._values = _Rebuilder(self._source).named(parse(self._source))
             self._opened = opened.pop_all()
 
@@ -146,7 +131,7 @@ def _readable_faults(name: str = "") -> Iterator[None]:
     value = f"{name!r}: " if name else ""
     try:
         yield
-    except PickleFileError as error:
+    except ArrayFileError as error:
         raise PickleFileError(f"{value}{error}") from error
     except OSError as error:
         raise PickleFileError(f"{value}cannot be read: {error.strerror or error}") from error
@@ -364,37 +349,17 @@ class _Rebuilder:
         """Make a sparse matrix. SciPy keeps what its constructors are given; _shape was shape once."""
         parts = self._attributes(node)
         shape = self._shape(parts["shape" if "shape" in parts else "_shape"])
-        if len(shape) != 2:
-            raise PickleFileError(f"it is a sparse matrix of shape {shape}, expected two axes")
-        values = self._vector(parts["data"], "biuf")
-        if node.cls.kind == "coo":
-            coords = parts["coords"] if "coords" in parts else (parts["row"], parts["col"])
-            row, column = (self._vector(indices, "iu") for indices in coords)
-        else:
-            row, column, values = self._compressed(node.cls.kind, parts, shape, values)
-        for axis, indices in enumerate((row, column)):
-            if len(indices) != len(values) or indices.min(initial=0) < 0 or indices.max(initial=-1) >= shape[axis]:
-                raise PickleFileError(f"it is a sparse matrix of shape {shape} with entries outside of it")
-        return SparseMatrix((shape[0], shape[1]), row, column, values)
+        layout = node.cls.kind
+        names = ("row", "col") if layout == "coo" else ("indptr", "indices")
+        first, second = parts["coords"] if "coords" in parts else (parts[name] for name in names)
+        return sparse_matrix(layout, shape, self._vector(parts["data"]), self._vector(first), self._vector(second))
 
-    def _compressed(
-        self, layout: str, parts: _Attributes, shape: tuple[int, ...], values: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        indptr, indices = self._vector(parts["indptr"], "iu"), self._vector(parts["indices"], "iu")
-        count = shape[0] if layout == "csr" else shape[1]
-        counts = np.diff(indptr)
-        if len(counts) != count or indptr[0] != 0 or indptr[-1] > len(indices) or counts.min(initial=0) < 0:
-            raise PickleFileError(f"it is a sparse matrix of shape {shape} whose indptr does not fit")
-        major = np.repeat(np.arange(count), counts)
-        minor, values = indices[: len(major)], values[: len(major)]
-        return (major, minor, values) if layout == "csr" else (minor, major, values)
-
-    def _vector(self, node: Any, kinds: str) -> np.ndarray:
+    def _vector(self, node: Any) -> np.ndarray:
         vector = self.value(node)
-        if not isinstance(vector, np.ndarray) or vector.ndim != 1 or vector.dtype.kind not in kinds:
+        if not isinstance(vector, np.ndarray):
             raise PickleFileError(f"it has a part that is {described(node)}, expected a vector of numbers")
         self._spend(vector.size)
-        return vector.astype(np.int64) if kinds == "iu" else vector
+        return vector
 
     def _chumpy(self, node: Object) -> np.ndarray:
         """Make what ``.r`` gives (chumpy/ch.py, ``Ch.r``; chumpy/reordering.py, ``Select.compute_r``)."""

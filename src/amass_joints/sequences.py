@@ -30,6 +30,21 @@ FRAME_RATE_NAMES = ("mocap_framerate", "mocap_frame_rate")
 MOST_BETAS = 1000
 """More shape coefficients no body model has."""
 
+MOST_FRAMES = 2_000_000
+"""More frames no motion has: it is two hours at 250 Hz. (The longest of AMASS have some ten thousand.)"""
+
+MOST_HOURS = 6.0
+"""Longer no motion lasts. Like the number of frames it bounds what comes out, whose frame rate may be higher."""
+
+GREATEST: dict[str, tuple[float, str]] = {
+    "poses": (1000.0, "1000 radians"),
+    "trans": (1e5, "100000 metres"),
+    "betas": (1000.0, "1000"),
+    "dmpls": (1e6, "1000000"),
+}
+"""Absolute values beyond which numbers are no motion: finite, so that joints come out, which mean nothing. Far from any
+real one, and from what rotations come to that were never wrapped."""
+
 FRAMES_AT_A_TIME = 2048
 """How many frames of a long sequence are held at a time: most sequences come in one block, of 2.7 MB at most."""
 
@@ -108,12 +123,18 @@ class OpenSequence:
         shape = self._betas.header.shape
         if not shape or math.prod(shape) != shape[-1] or shape[-1] > MOST_BETAS:
             raise _Unusable(f"array 'betas': its shape is {shape}, expected (16,)")
-        self.summary = SequenceSummary(frames, _frame_rate(npz), _gender(npz), "dmpls" in names, model_type)
+        frame_rate = _frame_rate(npz)
+        if frames > MOST_FRAMES or frames / frame_rate > MOST_HOURS * 3600:
+            raise _Unusable(
+                f"{frames} frames, {frames / frame_rate / 3600:.1f} hours, expected at most {MOST_FRAMES} frames and "
+                f"{MOST_HOURS:g} hours"
+            )
+        self.summary = SequenceSummary(frames, frame_rate, _gender(npz), "dmpls" in names, model_type)
 
     def read_betas(self) -> Float[np.ndarray, " betas"]:
         """Read the shape coefficients."""
         betas = self._betas.read_float64().reshape(-1)
-        _check_finite("betas", betas)
+        _check_values("betas", betas)
         return betas
 
     def read_blocks(self, frames_at_a_time: int = FRAMES_AT_A_TIME) -> Iterator[FrameBlock]:
@@ -126,7 +147,7 @@ class OpenSequence:
             again = read - start  # 1 where a block went before, whose last frame is the first of this one
             arrays = {name: reader.read_rows(end - read, again) for name, reader in self._frames.items()}
             for name, array in arrays.items():
-                _check_finite(name, array[again:], read)
+                _check_values(name, array[again:], read)
             read = end
             yield FrameBlock(start, stop, arrays["poses"], arrays["trans"], arrays.get("dmpls"))
 
@@ -149,6 +170,12 @@ def summarise_sequence(file: str | os.PathLike[str] | bytes) -> SequenceSummary 
     return use_sequence(file, lambda sequence: sequence.summary, at_once=False)
 
 
+def labelled_frame_rate(file: str | os.PathLike[str] | bytes) -> float | None:
+    """Give the frame rate, Hz, that a sequence file says it has; None where it is no sequence that can be used."""
+    summary = summarise_sequence(file)
+    return summary.frame_rate if isinstance(summary, SequenceSummary) else None
+
+
 _Result = TypeVar("_Result")
 
 
@@ -166,6 +193,8 @@ def use_sequence(
     """
     try:
         with NpzFile(file if isinstance(file, bytes) else Path(file), at_once=at_once) as npz:
+            if not npz.names:
+                return Skipped("it holds no arrays")
             if "poses" not in npz.names and "trans" not in npz.names:
                 return NotASequence()
             return use(OpenSequence(npz, dmpls=dmpls))
@@ -205,8 +234,9 @@ def _check_frames(arrays: dict[str, ArrayReader]) -> tuple[int, ModelType]:
     model_type = next((one for one in MODEL_TYPES if one.pose_values == values), None)
     if model_type is None:
         raise _Unusable(f"{values} pose values a frame, expected {expected['poses']}")
-    if shapes["trans"][1] != 3:
-        raise _Unusable(f"array 'trans': {shapes['trans'][1]} values a frame, expected 3")
+    for name, width in (("trans", 3), ("dmpls", NUM_DMPLS)):
+        if name in shapes and shapes[name][1] != width:
+            raise _Unusable(f"array '{name}': {shapes[name][1]} values a frame, expected {width}")
     for name, shape in shapes.items():
         if shape[0] != frames:
             raise _Unusable(f"'poses' has {frames} frames, '{name}' has {shape[0]}")
@@ -215,25 +245,35 @@ def _check_frames(arrays: dict[str, ArrayReader]) -> tuple[int, ModelType]:
     return frames, model_type
 
 
-def _check_finite(name: str, array: Float[np.ndarray, "..."], first_frame: int | None = None) -> None:
-    if np.isfinite(np.vdot(array, array)):  # as are all of them then; to look at each takes five times as long
+def _check_values(name: str, array: Float[np.ndarray, "..."], first_frame: int | None = None) -> None:
+    """See that an array holds values that a motion may have.
+
+    Args:
+        name: of the array.
+        array: its values, or those of some of its frames.
+        first_frame: the number of the first of these frames; None: it has no frames.
+    """
+    greatest, in_words = GREATEST[name]
+    if np.vdot(array, array) <= greatest * greatest:  # so is each of them then; to look at each takes far longer
         return
-    finite = np.isfinite(array)
-    if not finite.all():
-        where = "" if first_frame is None else f", first in frame {first_frame + int(np.argwhere(~finite)[0, 0])}"
-        raise _Unusable(f"array '{name}': it has values that are not finite{where}")
+    if max(array.max(), -array.min()) <= greatest:
+        return
+    with np.errstate(invalid="ignore"):
+        place = np.argwhere(~(np.abs(array) <= greatest))[0]
+    value = array[tuple(place)]
+    frame = "" if first_frame is None else f" in frame {first_frame + int(place[0])}"
+    if not np.isfinite(value):
+        raise _Unusable(f"array '{name}': it has values that are not finite" + (f", first{frame}" if frame else ""))
+    raise _Unusable(f"array '{name}': {value:g}{frame}, expected at most {in_words}")
 
 
 def _gender(npz: NpzFile) -> str:
     """Read the gender: text, bytes, or the text that Python makes of bytes, ``b'female'``."""
     reader = npz.open("gender")
     dtype, shape = reader.header.dtype, reader.header.shape
-    if math.prod(shape) != 1 or dtype.kind not in "US":
+    if math.prod(shape) != 1 or dtype.kind not in "US" or dtype.itemsize > 1000:
         raise _Unusable(f"array 'gender': found {dtype} of shape {shape}, expected one text")
-    try:
-        value = reader.read().reshape(-1)[0]
-    except SystemError as error:  # how NumPy says that these bytes are no text
-        raise _Unusable("array 'gender': it is not text") from error
+    value = reader.read().reshape(-1)[0]
     text = value.decode("latin1") if isinstance(value, bytes) else str(value)
     gender = text.strip().lower()
     if gender[:2] in ("b'", 'b"') and gender[-1] == gender[1]:
@@ -249,9 +289,9 @@ def _frame_rate(npz: NpzFile) -> float:
     reader.check_real()
     if math.prod(reader.header.shape) != 1:
         raise _Unusable(f"array '{name}': its shape is {reader.header.shape}, expected one number")
-    array = reader.read_float64().reshape(-1)
-    _check_finite(name, array)
-    frame_rate = float(array[0])
+    frame_rate = float(reader.read_float64().reshape(-1)[0])
+    if not math.isfinite(frame_rate):
+        raise _Unusable(f"array '{name}': it has values that are not finite")
     lowest, highest = FRAME_RATES
     if not lowest <= frame_rate <= highest:
         raise _Unusable(f"its frame rate is {frame_rate:g} Hz, expected {lowest:g} to {highest:g} Hz")
