@@ -9,7 +9,7 @@ import sys
 if __name__ == "__main__":
     sys.argv.insert(1, "convert")
     try:
-        from amass_joints.cli import main
+        from amass_joints.__main__ import main
 
         main()
     except ModuleNotFoundError as error:

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -169,3 +171,79 @@ class TestProcesses:
             os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(InputError, match="killed by SIGKILL"):
             list(results)
+
+    def test_workers_end_with_a_parent_that_is_killed_whatever_they_are_at(self) -> None:
+        script = """
+import os
+from amass_joints import executors
+def job(n):
+    os.write(1, f"{os.getpid()}\\n".encode())
+    while True:
+        pass
+list(executors.run_in_processes(job, range(4), 2))
+"""
+        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+            assert parent.stdout is not None
+            workers = {int(parent.stdout.readline()) for _ in range(2)}
+            parent.kill()
+        assert len(workers) == 2
+        deadline = time.monotonic() + 10
+        while any(map(_is_alive, workers)):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def test_workers_do_not_have_their_parents_ways_with_signals(self) -> None:
+        def ways(_: int) -> tuple[list[object], set[int]]:
+            handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+            return handlers, set(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+
+        before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGHUP)}
+        try:
+            handled = list(executors.run_in_processes(ways, range(2), 2))
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
+            ignored = list(executors.run_in_processes(ways, range(2), 2))
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        assert handled == [([signal.SIG_IGN, signal.SIG_DFL, signal.SIG_DFL], set())] * 2
+        assert ignored == [([signal.SIG_IGN, signal.SIG_DFL, signal.SIG_IGN], set())] * 2
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+    def test_who_is_ended_after_its_workers_does_not_complain_of_them(self) -> None:
+        class Ended(Exception):
+            pass
+
+        def end(*_: object) -> None:
+            raise Ended
+
+        results = executors.run_in_processes(lambda n: time.sleep(0.05), range(100), 2)
+        next(results)
+        before = signal.signal(signal.SIGTERM, end)
+        try:
+            for process in multiprocessing.active_children():
+                assert process.pid is not None
+                os.kill(process.pid, signal.SIGTERM)
+            timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+            timer.start()
+            with pytest.raises(Ended):
+                list(results)
+        finally:
+            timer.cancel()
+            timer.join()
+            signal.signal(signal.SIGTERM, before)
+
+    def test_a_worker_that_alone_is_ended_is_an_error(self) -> None:
+        results = executors.run_in_processes(lambda n: time.sleep(0.05), range(100), 2)
+        next(results)
+        process = multiprocessing.active_children()[0]
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGTERM)
+        with pytest.raises(InputError, match="was killed by SIGTERM"):
+            list(results)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False

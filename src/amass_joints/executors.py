@@ -6,6 +6,7 @@ other's Python. Where processes cannot be forked, and on a GPU, which a fork may
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import mmap
 import multiprocessing
@@ -14,6 +15,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections import deque
@@ -25,6 +27,7 @@ from itertools import accumulate
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar, cast
 
+from amass_joints import interrupts
 from amass_joints.errors import InputError
 
 Item = TypeVar("Item")
@@ -44,6 +47,8 @@ SLOT = 1 << 20
 
 UNUSED = 1 << 24
 """Bytes of results that may wait to be used before their worker is given anything more to do."""
+
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
 def run(
@@ -84,7 +89,7 @@ def run_serially(job: Callable[[Item], Result], items: Sequence[Item]) -> Genera
 def run_in_processes(
     job: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Generator[Result, None, None]:
-    """Run the job in forked processes. When the caller stops early (an error, Ctrl-C), they are killed."""
+    """Run the job in forked processes. They are killed when the caller stops early (an error, Ctrl-C), or ends."""
     team: list[_Worker] = []
     answers: dict[int, _Answer] = {}
     begun = 0
@@ -143,7 +148,7 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         arguments = (job, items, theirs, self.connection, self._shared)
         self._process = context.Process(target=_work, args=arguments, daemon=True)
-        with warnings.catch_warnings(), _no_interrupts():
+        with warnings.catch_warnings(), _no_signals():
             # Python warns of forking where there are threads. A worker waits for none: BLAS knows of forks, and a
             # progress bar is the parent's business.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -190,6 +195,8 @@ class _Worker:
     def _obituary(self, item: object) -> str:
         self._process.join(1)
         code = self._process.exitcode or 0
+        if -code in interrupts.ENDING:
+            time.sleep(0.5)  # who sent it that, such as a scheduler, may be about to send it to us, too
         names = {signal_.value: signal_.name for signal_ in signal.Signals}
         how = f"was killed by {names.get(-code, f'signal {-code}')}" if code < 0 else f"ended with {code}"
         return (
@@ -221,7 +228,8 @@ def _work(
     shared: mmap.mmap,
 ) -> None:
     parents_end.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
+    _end_with_parent()
+    _take_signals()
     gc.freeze()  # the parent's objects are not ours to look through
     try:
         while True:
@@ -256,14 +264,32 @@ def _send(connection: Connection, data: bytes, pieces: list[memoryview], shared:
             connection.send_bytes(piece)
 
 
+def _end_with_parent() -> None:
+    """Have Linux kill this process when its parent ends. At work on an item, it would not notice by itself."""
+    parent = multiprocessing.parent_process()
+    with suppress(OSError, AttributeError):  # a C library without it: then we end after the item
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent.pid:  # it had ended already
+        os._exit(1)
+
+
 @contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Let a Ctrl-C wait: what is forked here must not get it before it can ignore it."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _no_signals() -> Iterator[None]:
+    """Let signals wait: what is forked here must not get them before it has left the parent's ways with them."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, interrupts.ENDING)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _take_signals() -> None:
+    """Leave the parent's ways with signals, after :func:`_no_signals`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, with which we end
+    for number in interrupts.ENDING - {signal.SIGINT}:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.ENDING)
 
 
 # -------------------------------------------------------------------------------------------------- threads

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from amass_joints.errors import InputError
+
+if sys.platform != "win32":
+    import fcntl
+
+_ENDING = ".amass-joints"
+"""Of temporary files: ``.CMU.npz.1f3a9c2e.amass-joints``."""
+
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}" + re.escape(_ENDING), re.DOTALL)
+
+_unfinished: set[Path] = set()
+"""Temporary files of this process."""
 
 
 @contextmanager
@@ -29,18 +40,19 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
             with open(path, "ab") as stream:
                 yield stream
             return
-        target, partial = _target_and_partial(path)
-        try:
-            with open(partial, "wb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(partial, target)
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink()
-            raise
+        target = Path(os.path.realpath(path))
+        with _temporary_file(target) as (temporary, stream):
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+            if sys.platform == "win32":
+                stream.close()  # it renames no open file; elsewhere the lock holds until the file has its name
+            os.replace(temporary, target)
+        _sync_directory(target.parent)
     except OSError as error:
+        about = str(error.filename or path)
+        if about != str(path) and not about.endswith(_ENDING):
+            raise  # it is about a file that the caller meanwhile reads
         raise InputError(f"{path}: cannot be written: {error.strerror or error}.") from error
 
 
@@ -50,16 +62,112 @@ def check_target(path: Path) -> None:
     Raises:
         InputError: it cannot.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: cannot be written: it is a directory. Pass a file name, or move it away.")
-    if not _is_special(path):
-        _, partial = _target_and_partial(path)
-        check_writable(partial.parent)
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: cannot be written: it is a directory. Pass a file name, or move it away.")
+        if not _is_special(path):
+            target = Path(os.path.realpath(path))
+            check_writable(target.parent)
+            with suppress(FileNotFoundError):
+                os.lstat(target)  # names may be too long
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}.") from error
+
+
+def check_writable(directory: Path) -> None:
+    """Make the directory where it is not there, see that a file can be written in it, and remove leftovers from it.
+
+    Raises:
+        InputError: neither.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with _temporary_file(directory / "check") as (_, stream):
+            stream.write(b"\0")  # a full disk may still take names
+    except OSError as error:
+        raise InputError(
+            f"{directory}: cannot be written to: {error.strerror or error}. Pass a directory that can."
+        ) from error
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove the temporary files of runs that were killed.
+
+    Those of runs that are alive are locked, and stay: on this machine and, where the file system's locks reach so far,
+    on others. Where it has no locks, all stay.
+    """
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in list(entries):
+            if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    _remove_unless_locked(entry.path)
+
+
+def remove_unfinished() -> None:
+    """Remove this process's temporary files, when it is about to end whatever it is at."""
+    for path in list(_unfinished):
+        with suppress(OSError):
+            path.unlink()
+
+
+@contextmanager
+def _temporary_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """Make a file beside ``target``, locked as long as it is open. In the end it is gone, if it was not renamed."""
+    remove_leftovers(target.parent)
+    for _ in range(100):
+        # The name says what it is of, without becoming too long.
+        path = target.with_name(f".{target.name[:40]}.{os.urandom(4).hex()}{_ENDING}")
+        _unfinished.add(path)
         try:
-            partial.touch()
-            partial.unlink()
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror or error}.") from error
+            with open(path, "xb") as stream:
+                # Before it was locked, another run may have taken it for a leftover.
+                if not _lock(stream) or not path.exists():
+                    continue
+                try:
+                    yield path, stream
+                except BaseException:
+                    stream.raw.close()  # or what is in its buffer would now be written, and might raise once more
+                    raise
+                return
+        finally:
+            with suppress(OSError):
+                path.unlink()
+            _unfinished.discard(path)
+    raise OSError(errno.EAGAIN, "what is written there is taken away at once")
+
+
+def _lock(stream: BinaryIO) -> bool:
+    """Lock a file as long as it is open; False: another run has locked it."""
+    if sys.platform != "win32":  # which removes no open file
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            pass
+    return True
+
+
+def _remove_unless_locked(path: str) -> None:
+    if sys.platform == "win32":
+        os.unlink(path)
+    else:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)  # NFS locks what may be written to
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+        finally:
+            os.close(descriptor)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Have a file's new name on the disk, too. It is whole without that."""
+    with suppress(OSError):  # Windows opens no directory
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _is_special(path: Path) -> bool:
@@ -67,31 +175,12 @@ def _is_special(path: Path) -> bool:
     return (path.exists() and not path.is_file()) or bool(re.match("/dev/(stdout|stderr|fd/)|/proc/", str(path)))
 
 
-def _target_and_partial(path: Path) -> tuple[Path, Path]:
-    target = Path(os.path.realpath(path))
-    return target, target.with_name(f".{target.name}.{os.getpid()}.partial")
-
-
 def sha256(path: Path) -> str:
     """Give the SHA-256 of a file's bytes, in hexadecimal."""
+    import hashlib  # which takes its time to load
+
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def check_writable(directory: Path) -> None:
-    """Make the directory where it is not there, and see that a file can be written in it.
-
-    Raises:
-        InputError: neither.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{directory}: cannot be written to: {error.strerror or error}. Pass a directory that can."
-        ) from error
