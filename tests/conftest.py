@@ -20,14 +20,22 @@ jaxtyping.install_import_hook(
             "body_models",
             "conversion",
             "convert",
+            "dataset_readers",
             "datasets",
             "demo",
             "finding",
             "folding",
             "mesh",
+            "plausibility",
+            "regressors",
+            "report",
+            "resample",
+            "rest_pose",
+            "scan",
+            "sequences",
+            "textbook",
         )
-    ]
-    + [f"amass_joints.{module}" for module in ("regressors", "report", "resample", "scan", "sequences")],
+    ],
     "typechecker.check",
 )
 

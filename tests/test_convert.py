@@ -14,9 +14,10 @@ import pytest
 
 import amass_joints as aj
 from amass_files import sequence_arrays, write_sequence
-from amass_joints import bodies, convert, executors, mesh
+from amass_joints import bodies, convert, display, executors, mesh
 from amass_joints.conversion import Settings
 from amass_joints.convert import convert_file, convert_tree
+from amass_joints.errors import InputError
 from amass_joints.resample import resample
 from amass_joints.scan import scan_tree
 from amass_joints.sequences import FRAMES_AT_A_TIME
@@ -195,11 +196,89 @@ def test_skip_existing_and_only(tmp_path: Path, amass: Path, regressor: Path) ->
     (tmp_path / "out").mkdir()
     (tmp_path / "out/CMU.npz").write_bytes(b"left alone")
     report = convert_tree(amass, tmp_path / "out", regressor, skip_existing=True, only=["CMU", "KIT"])
+    (skipped,) = report.skipped
+    assert skipped.name == "CMU"
+    assert "CMU.npz is left alone (--skip-existing), but is not a whole dataset of joints" in skipped.reason
     assert (tmp_path / "out/CMU.npz").read_bytes() == b"left alone"
     assert [(dataset.name, dataset.already_there) for dataset in report.datasets] == [("CMU", True), ("KIT", False)]
     with pytest.warns(UserWarning, match=r"CMU.npz is replaced, and lacks 3 sequences that --only leaves out"):
         convert_tree(amass, tmp_path / "out", regressor, only=["CMU/01/*_02_*"])
     assert {s: list(q) for s, q in aj.load(tmp_path / "out/CMU.npz").items()} == {"01": ["01_02_poses"]}
+
+
+def test_the_format_without_a_pickle_holds_the_same(tmp_path: Path, amass: Path, regressor: Path) -> None:
+    convert_tree(amass, tmp_path / "pickled", regressor, workers=1)
+    convert_tree(amass, tmp_path / "flat", regressor, output_format="npz-flat", workers=1)
+    pickled, flat = (aj.load(tmp_path / out / "CMU.npz") for out in ("pickled", "flat"))
+    assert {s: list(q) for s, q in flat.items()} == {s: list(q) for s, q in pickled.items()}
+    with np.load(tmp_path / "flat/CMU.npz") as arrays:
+        index = json.loads(arrays["index"].tobytes())
+        for one in index["sequences"]:
+            expected = pickled[one["subject"]][one["sequence"]]
+            assert one["frame_rate"] == expected["frame_rate"]
+            np.testing.assert_array_equal(arrays[one["key"]], expected["positions_3d"])
+    report = convert_tree(amass, tmp_path / "flat", regressor, skip_existing=True, only="CMU")
+    assert "is in the format npz-flat, not npz" in report.skipped[0].reason
+
+
+def test_rows_that_do_not_sum_to_1_are_reported_and_mended(
+    tmp_path: Path, amass: Path, regressor: Path, support_data: Path
+) -> None:
+    matrix = np.load(regressor)
+    matrix[3] *= 0.999
+    np.save(tmp_path / "regressor.npy", matrix)
+    options = {"body_models": support_data / "body_models", "only": "CMU/01", "workers": 1}
+
+    def converted(regressor: Path, out: str, *, normalize_rows: bool) -> tuple[Any, np.ndarray]:
+        settings = Settings(dtype="float64", normalize_rows=normalize_rows)
+        report = convert_tree(amass, tmp_path / out, regressor, settings=settings, **options)
+        return report, aj.load(tmp_path / out / "CMU.npz")["01"]["01_01_poses"]["positions_3d"]
+
+    _, right = converted(regressor, "right", normalize_rows=False)
+    report, found = converted(tmp_path / "regressor.npy", "off", normalize_rows=False)
+    sequence = report.datasets[0].converted[0]
+    assert sequence.name == "01/01_01_poses"
+    off = 1000 * np.linalg.norm(found - right, axis=2)
+    assert off[:, 3].min() > 0.1
+    assert sequence.plausibility.row_sum_effect_mm == pytest.approx(off.max(), rel=1e-6)
+    female, male = report.bodies
+    assert (female.gender, male.gender) == ("female", "male")
+    assert male.skeleton == "h36m17-spin"
+    assert [row for row, joint in enumerate(male.joints) if joint.row_sum_is_off] == [3]
+    assert male.joints[3].row_sum == pytest.approx(0.999)
+    assert all(joint.name.startswith(joint.side) for joint in male.joints if joint.side != "middle")
+    assert {joint.name for joint in male.joints if joint.side == "middle"} == {
+        *("pelvis", "spine", "neck", "jaw", "head top")
+    }
+
+    report, mended = converted(tmp_path / "regressor.npy", "mended", normalize_rows=True)
+    np.testing.assert_allclose(mended, right, rtol=0, atol=1e-12)
+    assert report.datasets[0].converted[0].plausibility.row_sum_effect_mm == 0
+
+
+def test_a_row_that_cannot_be_normalized_is_refused(tmp_path: Path, amass: Path, regressor: Path) -> None:
+    matrix = np.load(regressor)
+    matrix[3] -= matrix[4]
+    np.save(tmp_path / "regressor.npy", matrix)
+    with pytest.raises(InputError, match=r"row 3 sums to .* cannot be normalized: expected about 1"):
+        convert_tree(amass, tmp_path / "out", tmp_path / "regressor.npy", settings=Settings(normalize_rows=True))
+
+
+def test_what_is_implausible_is_said(
+    tmp_path: Path, amass: Path, regressor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trans = np.zeros((130, 3))
+    trans[60] = 0.5
+    write_sequence(amass / "CMU/01/01_01_poses.npz", 130, poses=np.zeros((130, 156)), trans=trans)
+    report = convert_tree(amass, tmp_path / "out", regressor, only="CMU/01/01_01*", workers=1)
+    (sequence,) = report.datasets[0].converted
+    assert any("m/s in frame 6" in doubt for doubt in sequence.plausibility.doubts)
+    display.show(report)
+    assert "Doubtful (1):\n  CMU/01/01_01_poses: the " in capsys.readouterr().out
+    report.save(tmp_path / "report.json")
+    saved = json.loads((tmp_path / "report.json").read_text())
+    assert saved["datasets"][0]["doubtful_sequences"] == 1
+    assert saved["datasets"][0]["converted"][0]["plausibility"]["doubts"] == list(sequence.plausibility.doubts)
 
 
 def test_values_too_large_for_a_motion_are_skipped(tmp_path: Path, regressor: Path) -> None:
@@ -210,9 +289,9 @@ def test_values_too_large_for_a_motion_are_skipped(tmp_path: Path, regressor: Pa
     write_sequence(tmp_path / "amass/A/s/c.npz", betas=np.full(16, 1e300))
     write_sequence(tmp_path / "amass/A/s/d.npz", dmpls=np.full((24, 8), 1e300))
     report = convert_tree(tmp_path / "amass", tmp_path / "out", regressor)
-    assert [one.reason for one in report.skipped] == [
-        "its joints would not be finite: it holds values too large for a human motion"
-    ] * 4
+    reasons = [one.reason for one in report.skipped]
+    for name, reason in zip(("poses", "trans", "betas", "dmpls"), reasons, strict=True):
+        assert reason.startswith(f"array '{name}': 1e+300")
 
 
 def test_the_report_lets_a_run_be_repeated(tmp_path: Path, amass: Path, regressor: Path, support_data: Path) -> None:
@@ -228,6 +307,7 @@ def test_the_report_lets_a_run_be_repeated(tmp_path: Path, amass: Path, regresso
         "only": ["CMU"],
         "keep_names": False,
         "prefer": "smplh",
+        "output_format": "npz",
         "skip_existing": False,
         "workers": 3,
         "rate": 50,
@@ -235,6 +315,8 @@ def test_the_report_lets_a_run_be_repeated(tmp_path: Path, amass: Path, regresso
         "dmpls": True,
         "device": "cpu",
         "fix_frame_rates": False,
+        "normalize_rows": False,
+        "verify": False,
     }
     assert set(saved["versions"]) >= {"amass-joints", "numpy", "numba", "python"}
     assert saved["sha256"][str(regressor)] == hashlib.sha256(regressor.read_bytes()).hexdigest()
@@ -321,7 +403,7 @@ def test_want_of_memory_names_the_sequence(
         raise MemoryError
 
     monkeypatch.setattr(convert, "convert_sequence", lack)
-    with pytest.raises(aj.InputError, match=r"01_01_poses.npz: there was not enough memory to convert it"):
+    with pytest.raises(aj.InputError, match=r"01_01_poses.npz: there was not enough memory for it"):
         convert_tree(amass, tmp_path / "out", regressor, workers=2)
     assert list((tmp_path / "out").iterdir()) == []
 

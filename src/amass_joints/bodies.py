@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-from amass_joints.body_models import SMPLX, BodyModelFiles, ModelType, body_model_files, load_body_model
+from amass_joints.body_models import (
+    SMPLX,
+    BodyModel,
+    BodyModelFiles,
+    ModelType,
+    body_model_files,
+    find_body_models,
+    load_body_model,
+)
 from amass_joints.errors import InputError
 from amass_joints.folding import FoldedBody, fold
-from amass_joints.regressors import VERTEX_MAP, JointRegressor, carried_over, find_vertex_map
+from amass_joints.regressors import VERTEX_MAP, JointRegressor, carried_over, find_vertex_map, load_regressor
+from amass_joints.rest_pose import RestPose, at_rest
 from amass_joints.sequences import SequenceSummary, Skipped
+from amass_joints.skeletons import JOINT_SETS, SKELETONS
 
 Joints: TypeAlias = "JointRegressor | tuple[str, ...]"
 """What joints are wanted: a regressor's, or those of these names, from the kinematic tree."""
 
 
+@dataclass(frozen=True, eq=False)
+class WholeBody:
+    """A body model and the joints wanted of it, before they are folded."""
+
+    model: BodyModel
+    joints: JointRegressor | Sequence[int]
+    """A regressor for its vertices, or indices of its own joints."""
+
+
+_Key: TypeAlias = "tuple[str, str]"
+"""Model type and gender."""
+
+_Body = TypeVar("_Body")
+
+
 class FoldedBodies:
     """Gives the folded body that a sequence needs, the same one every time, to any thread."""
 
-    def __init__(self, joints: Joints, directory: Path, *, dmpls: bool) -> None:
+    def __init__(self, joints: Joints, directory: Path, *, dmpls: bool, normalize_rows: bool = False) -> None:
         """Look at the models in ``directory``, by their headers alone.
 
         Raises:
@@ -29,6 +56,7 @@ class FoldedBodies:
         """
         self.directory = directory
         self._joints = joints
+        self._normalize_rows = normalize_rows
         self._files = body_model_files(directory, dmpls=dmpls)
         self._vertex_map = find_vertex_map(directory)
         self._present = {
@@ -37,7 +65,9 @@ class FoldedBodies:
             for path in (files.body, files.dmpls, self._vertex_map)
             if path and path.is_file()
         }
-        self._folded: dict[tuple[str, str], FoldedBody] = {}
+        self._folded: dict[_Key, FoldedBody] = {}
+        self._rest_poses: dict[_Key, RestPose] = {}
+        self._whole: dict[_Key, WholeBody] = {}
         self._lock = threading.Lock()
 
     def get(self, source: SequenceSummary) -> FoldedBody | Skipped:
@@ -46,21 +76,50 @@ class FoldedBodies:
         Raises:
             InputError: a model file is broken.
         """
+        return self._missing(source) or self._fold(source.model_type.name, source.gender)
+
+    def rest_pose(self, model_type: str, gender: str) -> RestPose:
+        """Give the rest pose of a body that :meth:`get` has given a sequence of this type and gender."""
+        key = model_type, gender
+        if key not in self._rest_poses:
+            body = self._fold(*key)
+            assert not isinstance(body, Skipped)
+            skeleton = next((one for one in SKELETONS.values() if one.joints == self._joints), None)
+            self._rest_poses[key] = at_rest(body, skeleton)
+        return self._rest_poses[key]
+
+    def get_whole(self, source: SequenceSummary) -> WholeBody | Skipped:
+        """Give the same before it is folded, with its mesh, which takes a hundred megabytes.
+
+        Raises:
+            InputError: a model file is broken.
+        """
+        return self._missing(source) or self._load_whole(source.model_type.name, source.gender)
+
+    def _missing(self, source: SequenceSummary) -> Skipped | None:
         files = self.files(source.model_type.name, source.gender, source.has_dmpls)
         missing = [path for path in files if path not in self._present]
-        if missing:
-            without = " or pass --no-dmpls" if files[0] in self._present else ""
-            return Skipped(
-                f"it needs {' and '.join(map(str, missing))}: not there. Put the {source.gender} model there{without}"
-            )
-        return self._fold(source.model_type.name, source.gender)
+        if not missing:
+            return None
+        without = " or pass --no-dmpls" if files[0] in self._present else ""
+        return Skipped(
+            f"it needs {' and '.join(map(str, missing))}: not there. Put the {source.gender} model there{without}"
+        )
 
-    def get_ready(self, model_types: Collection[str]) -> None:
-        """Fold all the bodies of these types that there are: for workers that are forked afterwards."""
+    def get_ready(self, model_types: Collection[str], *, whole: bool = False) -> None:
+        """Fold all the bodies of these types that there are: for workers that are forked afterwards.
+
+        Args:
+            model_types: names of model types.
+            whole: whether they are wanted whole, too.
+        """
         for (model_type, gender), files in self._files.items():
             if model_type in model_types and files.body in self._present:
                 with suppress(InputError, OSError, MemoryError):  # it may not be needed; if it is, get reports this
-                    self._fold(model_type, gender)
+                    if whole:
+                        self._load_whole(model_type, gender)
+                    if not isinstance(self._fold(model_type, gender), Skipped):
+                        self.rest_pose(model_type, gender)
 
     def files(self, model_type: str, gender: str, soft_tissue: bool) -> list[Path]:
         """Say which files make a body."""
@@ -77,16 +136,33 @@ class FoldedBodies:
         return [self._vertex_map] if carried and self._vertex_map else []
 
     def _fold(self, model_type: str, gender: str) -> FoldedBody | Skipped:
+        def make() -> FoldedBody | Skipped:
+            body = self._whole.get((model_type, gender)) or self._load(model_type, gender)
+            return body if isinstance(body, Skipped) else fold(body.model, body.joints)
+
+        return self._once(self._folded, (model_type, gender), make)
+
+    def _load_whole(self, model_type: str, gender: str) -> WholeBody | Skipped:
+        return self._once(self._whole, (model_type, gender), lambda: self._load(model_type, gender))
+
+    def _once(self, made: dict[_Key, _Body], key: _Key, make: Callable[[], _Body | Skipped]) -> _Body | Skipped:
         with self._lock:  # one at a time: a body model takes much memory until it is folded
-            if (model_type, gender) not in self._folded:
-                files = self._files[model_type, gender]
-                joints = self._joints_of(files.model_type)
-                if isinstance(joints, Skipped):
-                    return joints
-                dmpls = files.dmpls if files.dmpls in self._present else None
-                body = load_body_model(files.body, dmpls, expected=files.model_type)
-                self._folded[model_type, gender] = fold(body, joints)
-            return self._folded[model_type, gender]
+            if key not in made:
+                body = make()
+                if isinstance(body, Skipped):
+                    return body
+                made[key] = body
+            return made[key]
+
+    def _load(self, model_type: str, gender: str) -> WholeBody | Skipped:
+        files = self._files[model_type, gender]
+        joints = self._joints_of(files.model_type)
+        if isinstance(joints, Skipped):
+            return joints
+        if self._normalize_rows and isinstance(joints, JointRegressor):
+            joints = joints.normalized()
+        dmpls = files.dmpls if files.dmpls in self._present else None
+        return WholeBody(load_body_model(files.body, dmpls, expected=files.model_type), joints)
 
     def _joints_of(self, model_type: ModelType) -> JointRegressor | Sequence[int] | Skipped:
         """Say what the joints wanted are on a body model of this type."""
@@ -104,3 +180,35 @@ class FoldedBodies:
             f"an {model_type} sequence, whose body has {model_type.num_vertices} vertices; the joint regressor is for "
             f"{width}" + (f": put {VERTEX_MAP} into {self.directory}" if model_type is SMPLX else "")
         )
+
+
+def find_bodies(
+    joint_regressor: str | os.PathLike[str] | None,
+    joints: str | None,
+    body_models: str | os.PathLike[str] | None,
+    *,
+    dmpls: bool,
+    normalize_rows: bool = False,
+) -> FoldedBodies:
+    """Find and check what makes joints of motions.
+
+    Args:
+        joint_regressor: a file; or None, with ``joints``.
+        joints: the name of a set of :data:`amass_joints.skeletons.JOINT_SETS`, in its place.
+        body_models: their directory; None: where :func:`amass_joints.body_models.find_body_models` finds it.
+        dmpls: whether soft tissue is wanted.
+        normalize_rows: whether the regressor's rows are made to sum to 1.
+
+    Raises:
+        InputError: something is missing, or not what it should be.
+    """
+    if (joint_regressor is None) == (joints is None):
+        raise InputError("give one of a joint regressor and a set of joints.")
+    if joints is not None and joints not in JOINT_SETS:
+        raise InputError(f"the joints are '{joints}', expected one of {', '.join(JOINT_SETS)}.")
+    beside = None if joint_regressor is None else Path(joint_regressor)
+    wanted = JOINT_SETS[joints] if joints is not None else load_regressor(Path(joint_regressor or ""))
+    if normalize_rows and isinstance(wanted, JointRegressor):
+        wanted.normalized()  # refused here, if at all: before the first sequence
+    directory = find_body_models(None if body_models is None else Path(body_models), beside)
+    return FoldedBodies(wanted, directory, dmpls=dmpls, normalize_rows=normalize_rows)

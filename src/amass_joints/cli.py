@@ -47,7 +47,59 @@ class Release(str, enum.Enum):
     smplx = "smplx"
 
 
+class OutputFormat(str, enum.Enum):
+    """Formats of the output."""
+
+    npz = "npz"
+    npz_flat = "npz-flat"
+
+
+# Options that several commands have.
+
+AmassDir = Annotated[
+    Path, typer.Option("--amass-dir", "--amass_dir", help="Holds DATASET/SUBJECT/SEQUENCE_poses.npz, or archives.")
+]
+Regressor = Annotated[
+    Path | None,
+    typer.Option(
+        "--joint-regressor",
+        "--joint_regressor",
+        help="A matrix (joints, 6890), or (joints, 10475) for SMPL-X: .npy, or sparse .npz.",
+    ),
+]
+Joints = Annotated[
+    JointSet | None,
+    typer.Option(help="In place of a regressor: joints straight from the kinematic tree, 22, 52 or 55."),
+]
+NormalizeRows = Annotated[
+    bool,
+    typer.Option("--normalize-rows", help="Make each row of the regressor sum to 1; those of real files do not quite."),
+]
+BodyModels = Annotated[
+    Path | None,
+    typer.Option(
+        "--body-models",
+        help="Holds smplh/ and dmpls/, and smplx/ or smpl/. Default: $AMASS_JOINTS_BODY_MODELS, or body_models/ "
+        "beside the regressor, or support_data/body_models here or one folder up.",
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="GLOB", help="Only these: globs on dataset/subject/sequence. May be repeated."),
+]
 Prefer = Annotated[Release, typer.Option(help="Which one is taken of a motion that is there as SMPL+H and as SMPL-X.")]
+KeepNames = Annotated[
+    bool, typer.Option("--keep-names", help="Name outputs as directories and archives are, not canonically.")
+]
+FixFrameRates = Annotated[
+    bool, typer.Option("--fix-frame-rates", help="Replace frame rates that files are known to give wrongly.")
+]
+NoDmpls = Annotated[bool, typer.Option("--no-dmpls", help="Do without soft tissue.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Sequences worked on at a time. Default: the cores at hand. Changes no result."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors and warnings alone.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -65,30 +117,12 @@ def amass_joints(
 
 @app.command()
 def convert(
-    amass_dir: Annotated[
-        Path, typer.Option("--amass-dir", "--amass_dir", help="Holds DATASET/SUBJECT/SEQUENCE_poses.npz, or archives.")
-    ],
+    amass_dir: AmassDir,
     out_dir: Annotated[Path, typer.Option("--out-dir", "--out_dir", help="Gets DATASET.npz.")],
-    joint_regressor: Annotated[
-        Path | None,
-        typer.Option(
-            "--joint-regressor",
-            "--joint_regressor",
-            help="A matrix (joints, 6890), or (joints, 10475) for SMPL-X: .npy, or sparse .npz.",
-        ),
-    ] = None,
-    joints: Annotated[
-        JointSet | None,
-        typer.Option(help="In place of a regressor: joints straight from the kinematic tree, 22, 52 or 55."),
-    ] = None,
-    body_models: Annotated[
-        Path | None,
-        typer.Option(
-            "--body-models",
-            help="Holds smplh/ and dmpls/, and smplx/ or smpl/. Default: $AMASS_JOINTS_BODY_MODELS, or body_models/ "
-            "beside the regressor, or support_data/body_models here or one folder up.",
-        ),
-    ] = None,
+    joint_regressor: Regressor = None,
+    joints: Joints = None,
+    normalize_rows: NormalizeRows = False,
+    body_models: BodyModels = None,
     rate: Annotated[
         float | None, typer.Option("--rate", "--r", help="Target frame rate, Hz. Default: each sequence's own.")
     ] = None,
@@ -103,11 +137,12 @@ def convert(
             help="Accepted, and not needed: no result depends on it.",
         ),
     ] = 2048,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Sequences converted at a time. Default: the cores at hand. Changes no result."),
-    ] = None,
+    workers: Workers = None,
     dtype: Annotated[Dtype, typer.Option(help="Of the arithmetic and the joints.")] = Dtype.float32,
+    format: Annotated[
+        OutputFormat,
+        typer.Option(help="npz: as AMASS-to-3DHPE writes it, with a pickle. npz-flat: plain arrays, with none."),
+    ] = OutputFormat.npz,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -116,24 +151,24 @@ def convert(
         ),
     ] = None,
     prefer: Prefer = Release.smplh,
-    keep_names: Annotated[
-        bool,
-        typer.Option("--keep-names", help="Name outputs as directories and archives are, not canonically."),
-    ] = False,
-    fix_frame_rates: Annotated[
-        bool,
-        typer.Option("--fix-frame-rates", help="Replace frame rates that files are known to give wrongly."),
-    ] = False,
+    keep_names: KeepNames = False,
+    fix_frame_rates: FixFrameRates = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave datasets that have their file.")
     ] = False,
-    no_dmpls: Annotated[bool, typer.Option("--no-dmpls", help="Do without soft tissue.")] = False,
+    no_dmpls: NoDmpls = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Compare a random frame of each sequence with the whole mesh; exit with 3 if wrong."
+        ),
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if any sequence was skipped.")] = False,
     report: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write what was done, with what, and what was skipped, as JSON."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors and warnings alone.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Convert AMASS sequences to joints, one file per dataset."""
     del batch_size
@@ -141,7 +176,6 @@ def convert(
         from amass_joints import display
         from amass_joints.conversion import Settings
         from amass_joints.convert import convert_tree
-        from amass_joints.files import check_target
 
         try:
             settings = Settings(
@@ -150,15 +184,13 @@ def convert(
                 dmpls=not no_dmpls,
                 device=_device(device, gpu_id),
                 fix_frame_rates=fix_frame_rates,
+                normalize_rows=normalize_rows,
+                verify=verify,
             )
         except InputError as error:
             raise typer.BadParameter(str(error)) from error
-        if (joint_regressor is None) == (joints is None):
-            raise typer.BadParameter("give one of --joint-regressor (--joint_regressor) and --joints.")
-        if report is not None:
-            if report.suffix.lower() in (".npz", ".npy", ".pkl"):
-                raise typer.BadParameter(f"'{report}' is named like data; a report is JSON, such as report.json.")
-            check_target(report)
+        _check_joints(joint_regressor, joints, normalize_rows)
+        _check_report(report)
         with display.listener(quiet) as listener:
             outcome = convert_tree(
                 amass_dir,
@@ -170,32 +202,82 @@ def convert(
                 only=only or (),
                 keep_names=keep_names,
                 prefer=prefer.value,
+                output_format=format.value,
                 skip_existing=skip_existing,
                 workers=workers,
                 listener=listener,
             )
         if not quiet:
             display.show(outcome)
+        display.show_wrong(outcome)
         if report is not None:
             outcome.save(report)
-    if strict and outcome.skipped:
+    if (strict and outcome.skipped) or outcome.wrong:
+        raise typer.Exit(3)
+
+
+@app.command()
+def verify(
+    out_dir: Annotated[Path, typer.Argument(metavar="OUT", help="What convert wrote: DATASET.npz.")],
+    amass_dir: AmassDir,
+    joint_regressor: Regressor = None,
+    joints: Joints = None,
+    normalize_rows: NormalizeRows = False,
+    body_models: BodyModels = None,
+    frames_per_sequence: Annotated[
+        int, typer.Option("--frames-per-sequence", min=1, help="How many random frames of each are compared.")
+    ] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random frames.")] = 0,
+    workers: Workers = None,
+    only: Only = None,
+    prefer: Prefer = Release.smplh,
+    keep_names: KeepNames = False,
+    fix_frame_rates: FixFrameRates = False,
+    no_dmpls: NoDmpls = False,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write what was found, as JSON.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Check converted datasets against the whole mesh, posed in float64, at random frames. Exits with 3 if they differ.
+
+    Take the options that they were converted with.
+    """
+    with _errors_for_people():
+        from amass_joints import display
+        from amass_joints.conversion import Settings
+        from amass_joints.verify import verify_tree
+
+        _check_joints(joint_regressor, joints, normalize_rows)
+        _check_report(report)
+        with display.listener(quiet) as listener:
+            verification = verify_tree(
+                out_dir,
+                amass_dir,
+                joint_regressor,
+                joints=None if joints is None else joints.value,
+                body_models=body_models,
+                settings=Settings(dmpls=not no_dmpls, fix_frame_rates=fix_frame_rates, normalize_rows=normalize_rows),
+                only=only or (),
+                keep_names=keep_names,
+                prefer=prefer.value,
+                frames_per_sequence=frames_per_sequence,
+                seed=seed,
+                workers=workers,
+                listener=listener,
+            )
+        display.show_verification(verification, quiet)
+        if report is not None:
+            verification.save(report)
+    if not verification.passed:
         raise typer.Exit(3)
 
 
 @app.command()
 def scan(
     amass_dir: Annotated[Path, typer.Argument(metavar="DIR", help="Holds DATASET/SUBJECT/SEQUENCE_poses.npz.")],
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Only these: globs on dataset/subject/sequence. May be repeated."),
-    ] = None,
-    body_models: Annotated[
-        Path | None, typer.Option("--body-models", help="Holds the body models. Default: as for convert.")
-    ] = None,
+    only: Only = None,
+    body_models: BodyModels = None,
     prefer: Prefer = Release.smplh,
-    keep_names: Annotated[
-        bool, typer.Option("--keep-names", help="Name datasets as their directories are, not canonically.")
-    ] = False,
+    keep_names: KeepNames = False,
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Say what is in a tree, what would be converted, skipped, and why, as far as headers tell, and what that needs."""
@@ -236,6 +318,22 @@ def demo(
         run(directory)
 
 
+def _check_joints(joint_regressor: Path | None, joints: JointSet | None, normalize_rows: bool) -> None:
+    if (joint_regressor is None) == (joints is None):
+        raise typer.BadParameter("give one of --joint-regressor (--joint_regressor) and --joints.")
+    if normalize_rows and joints is not None:
+        raise typer.BadParameter("--normalize-rows is for a regressor: --joints have no rows.")
+
+
+def _check_report(report: Path | None) -> None:
+    from amass_joints.files import check_target
+
+    if report is not None:
+        if report.suffix.lower() in (".npz", ".npy", ".pkl"):
+            raise typer.BadParameter(f"'{report}' is named like data; a report is JSON, such as report.json.")
+        check_target(report)
+
+
 def _device(device: str | None, gpu_id: str | None) -> str:
     """Make one of the two; a GPU's number is what the known converter puts in CUDA_VISIBLE_DEVICES."""
     if device is not None and gpu_id is not None:
@@ -261,9 +359,6 @@ def _errors_for_people() -> Iterator[None]:
         _fail(f"Error: {error.filename or 'a file'}: {error.strerror or error}.")
     except MemoryError:
         _fail("Error: there is not enough memory for this.")
-    except KeyboardInterrupt:
-        _say_error("Interrupted. What was finished is complete; nothing is half-written.")
-        os._exit(130)  # at once: a kernel may be compiling in another thread, and need not be waited for
 
 
 def _fail(message: str) -> NoReturn:

@@ -7,7 +7,8 @@ them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -18,6 +19,7 @@ from amass_joints.amass import is_same_rate
 from amass_joints.bodies import FoldedBodies
 from amass_joints.body_models import SMPLX
 from amass_joints.errors import InputError
+from amass_joints.plausibility import Plausibility, examine
 from amass_joints.resample import resample
 from amass_joints.sequences import FRAME_RATES, NotASequence, OpenSequence, Skipped, use_sequence
 
@@ -39,6 +41,10 @@ class Settings:
     """``cpu``, ``cuda`` or ``cuda:N``."""
     fix_frame_rates: bool = False
     """Whether frame rates that files are known to give wrongly are replaced (:mod:`amass_joints.amass`)."""
+    normalize_rows: bool = False
+    """Whether the regressor's rows are made to sum to 1."""
+    verify: bool = False
+    """Whether a random frame of each sequence is compared with the whole mesh (:mod:`amass_joints.textbook`)."""
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, with an :class:`InputError`."""
@@ -73,6 +79,12 @@ class Converted:
     """Hz, as the file says."""
     known_frame_rate: float | None
     """Hz, where it is known that the file is wrong; ``source_frame_rate`` only with ``fix_frame_rates``."""
+    plausibility: Plausibility
+    """What the joints measure, and what of that is doubtful."""
+    verified_error: float | None = None
+    """The farthest that a joint of a random frame is from where the whole mesh has it, metres; None: not compared."""
+    problem: str | None = None
+    """What is wrong with it, compared with the mesh; None: nothing, or it was not compared."""
 
 
 Outcome: TypeAlias = "Converted | Skipped | NotASequence"
@@ -89,9 +101,31 @@ def convert_sequence(
         settings: how it is converted.
         known_frame_rate: Hz, where that of the file may be wrong.
     """
-    return use_sequence(
+    outcome = use_sequence(
         file, lambda sequence: _convert(sequence, bodies, settings, known_frame_rate), dmpls=settings.dmpls
     )
+    if settings.verify and isinstance(outcome, Converted):
+        return _verified(outcome, file, bodies, settings)
+    return outcome
+
+
+def _verified(converted: Converted, file: Path | bytes, bodies: FoldedBodies, settings: Settings) -> Outcome:
+    """Compare a random frame with the textbook."""
+    from amass_joints.textbook import Comparison, compare
+
+    comparison = compare(
+        {"positions_3d": converted.positions_3d, "frame_rate": converted.frame_rate},
+        file,
+        bodies,
+        dmpls=settings.dmpls,
+        replaced_frame_rate=converted.known_frame_rate if settings.fix_frame_rates else None,
+        num_frames=1,
+        # Another frame of each sequence, and the same one in every run.
+        seed=zlib.crc32(converted.positions_3d.reshape(-1).view(np.uint8).data),
+    )
+    if isinstance(comparison, Comparison):
+        return replace(converted, verified_error=comparison.largest_error, problem=comparison.problem)
+    return Skipped("it changed while it was converted")
 
 
 def _convert(
@@ -121,9 +155,10 @@ def _convert(
             blend.interpolate(posed, out=positions[blend.frames])
     if not np.isfinite(positions).all():
         return Skipped("its joints would not be finite: it holds values too large for a human motion")
+    frame_rate = settings.rate or source_frame_rate
     return Converted(
         positions_3d=positions,
-        frame_rate=settings.rate or source_frame_rate,
+        frame_rate=frame_rate,
         gender=source.gender,
         soft_tissue=source.has_dmpls and source.model_type is not SMPLX,
         model_type=source.model_type.name,
@@ -131,4 +166,5 @@ def _convert(
         source_frame_rate=source_frame_rate,
         labelled_frame_rate=source.frame_rate,
         known_frame_rate=known_frame_rate,
+        plausibility=examine(positions, frame_rate, bodies.rest_pose(source.model_type.name, source.gender)),
     )

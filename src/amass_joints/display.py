@@ -8,14 +8,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from amass_joints.arrays import shortened
 from amass_joints.body_models import MODEL_TYPES
 from amass_joints.finding import SkippedSequence
-from amass_joints.report import DatasetReport, Listener, Report
+from amass_joints.report import DatasetReport, Listener, Report, VerifiedDataset
 from amass_joints.scan import DatasetScan, ModelFile, total
 
-SHOWN = 20
+if TYPE_CHECKING:
+    from amass_joints.verify import Verification
 
+SHOWN = 20
+"""Lines of a list that is printed."""
+
+LONGEST_LINE = 1000
+"""Characters of one: names in an archive may have tens of thousands."""
 
 _TITLES = {one.name: one.title for one in MODEL_TYPES}
 
@@ -44,6 +52,12 @@ def show(report: Report) -> None:
     else:
         say(_line(report.total))
     _show_skips(report.skipped, _ALL)
+    verified = [one.verified_error for one in report.total.converted if one.verified_error is not None]
+    if verified:
+        where = "Compared with the whole mesh, at a random frame each"
+        say(f"{where}: {len(verified):,} sequences; largest error {max(verified):.1e} m.")
+    _show_some("Doubtful", report.doubts, _ALL)
+    _show_row_sums(report)
     stiff = sum(not one.soft_tissue for one in report.total.converted)
     if stiff and report.options["dmpls"]:
         say(f"Converted without soft tissue, because the files have no DMPLs: {stiff:,} sequences.")
@@ -58,7 +72,43 @@ def show(report: Report) -> None:
     _show_passed_over(report.total.passed_over)
 
 
+def show_wrong(report: Report) -> None:
+    """Print what is wrong, compared with the mesh: an error, also for those who want to hear of nothing else."""
+    _show_some("WRONG, compared with the whole mesh", report.wrong, _ALL, error=True)
+
+
 _ALL = ": --report FILE lists them all"
+
+
+def show_verification(verification: Verification, quiet: bool) -> None:
+    """Print what a check of converted datasets found; quietly, only what is wrong."""
+    from amass_joints.textbook import TOLERANCE
+
+    datasets = verification.datasets
+    sequences, frames = sum(one.sequences for one in datasets), sum(one.frames for one in datasets)
+    if not quiet and _in_a_terminal():
+        columns = ("dataset", "sequences", "frames", "largest error, m", "median error, m", "problems")
+        rows = [_verified_cells(one) for one in datasets]
+        total = ["total", f"{sequences:,}", f"{frames:,}", "", "", f"{sum(len(one.problems) for one in datasets):,}"]
+        _show_table("Compared with the whole mesh", columns, [*rows, total])
+    _show_some("Problems", [problem for one in datasets for problem in one.problems], _ALL, error=quiet)
+    compared = f"{frames:,} frames of {sequences:,} sequences compared"
+    if verification.not_converted:
+        compared += f" (not in the output, and not compared: {', '.join(verification.not_converted)})"
+    if not verification.passed:
+        say(f"FAILED: {compared}. Were these the options that it was converted with?", error=quiet)
+    elif not quiet:
+        say(f"Passed: {compared}: every joint is where the whole mesh has it, within {TOLERANCE:g} m.")
+
+
+def _verified_cells(dataset: VerifiedDataset) -> list[str]:
+    return [
+        dataset.name,
+        f"{dataset.sequences:,}",
+        f"{dataset.frames:,}",
+        *("-" if error is None else f"{error:.1e}" for error in (dataset.largest_error, dataset.median_error)),
+        f"{len(dataset.problems):,}",
+    ]
 
 
 def show_scan(datasets: list[DatasetScan], files: list[ModelFile], command: str) -> None:
@@ -131,9 +181,9 @@ class Quiet(Listener):
 class Lines(Quiet):
     """A line per dataset."""
 
-    def dataset_ends(self, report: DatasetReport) -> None:
+    def dataset_ends(self, report: DatasetReport | VerifiedDataset) -> None:
         """Print the line."""
-        say(_line(report))
+        say(_line(report) if isinstance(report, DatasetReport) else _verified_line(report))
 
 
 def _show_table(title: str, columns: tuple[str, ...], rows: list[list[str]]) -> None:
@@ -176,17 +226,36 @@ def _line(dataset: DatasetReport) -> str:
     )
 
 
+def _verified_line(dataset: VerifiedDataset) -> str:
+    name, sequences, frames, largest, median, problems = _verified_cells(dataset)
+    return (
+        f"{name}: {sequences} sequences, {frames} frames compared, largest error {largest} m, median {median} m, "
+        f"{problems} problems"
+    )
+
+
 def _show_skips(skipped: list[SkippedSequence], where_else: str) -> None:
     _show_some("Skipped", [f"{one.name}: {one.reason}" for one in skipped], where_else)
 
 
-def _show_some(title: str, lines: list[str], where_else: str) -> None:
+def _show_some(title: str, lines: list[str], where_else: str, *, error: bool = False) -> None:
     if lines:
-        say(f"{title} ({len(lines)}):")
+        say(f"{title} ({len(lines)}):", error=error)
     for line in lines[:SHOWN]:
-        say(f"  {line}")
+        say(f"  {shortened(line, LONGEST_LINE)}", error=error)
     if len(lines) > SHOWN:
-        say(f"  and {len(lines) - SHOWN} more{where_else}")
+        say(f"  and {len(lines) - SHOWN} more{where_else}", error=error)
+
+
+def _show_row_sums(report: Report) -> None:
+    off = {joint.name: joint.row_sum for body in report.bodies for joint in body.joints if joint.row_sum_is_off}
+    effect = max((one.plausibility.row_sum_effect_mm for one in report.total.converted), default=0.0)
+    if off:
+        worst = max(off, key=lambda name: abs(off[name] - 1))
+        say(
+            f"Rows of the joint regressor that do not sum to 1: {len(off)}, of which {worst} has {off[worst]:.6g}. "
+            f"This moves joints by up to {effect:,.1f} mm, more if farther from the origin: --normalize-rows mends it."
+        )
 
 
 def _show_set_aside(count: int) -> None:

@@ -41,7 +41,25 @@ def pose_mesh(
         dmpls = np.zeros((len(poses), 0))
     return np.array(
         [
-            _pose_one_frame(body, betas, poses[frame].reshape(-1, 3), trans[frame], dmpls[frame])
+            _pose_one_frame(body, betas, poses[frame].reshape(-1, 3), trans[frame], dmpls[frame])[0]
+            for frame in range(len(poses))
+        ]
+    ).reshape(len(poses), -1, 3)
+
+
+def pose_joints(
+    body: BodyModel,
+    betas: Float[np.ndarray, " betas"],
+    poses: Float[np.ndarray, "frames pose_values"],
+    trans: Float[np.ndarray, "frames 3"],
+    dmpls: Float[np.ndarray, "frames dmpls"] | None = None,
+) -> Float[np.ndarray, "frames joints 3"]:
+    """Pose the body model's own joints, those of its kinematic tree, in every frame; as :func:`pose_mesh` otherwise."""
+    if dmpls is None:
+        dmpls = np.zeros((len(poses), 0))
+    return np.array(
+        [
+            _pose_one_frame(body, betas, poses[frame].reshape(-1, 3), trans[frame], dmpls[frame])[1]
             for frame in range(len(poses))
         ]
     ).reshape(len(poses), -1, 3)
@@ -70,7 +88,7 @@ def _pose_one_frame(
     rotation_vectors: Float[np.ndarray, "joints 3"],
     trans: Float[np.ndarray, "3"],
     dmpls: Float[np.ndarray, " dmpls"],
-) -> Float[np.ndarray, "vertices 3"]:
+) -> tuple[Float[np.ndarray, "vertices 3"], Float[np.ndarray, "joints 3"]]:
     # Shape and soft tissue move the rest mesh (equation 8), and the rest joints with it (equation 10).
     v_shaped = body.v_template + _blend(body.shapedirs, betas) + _blend(body.dmpldirs, dmpls)
     rest_joints = body.J_regressor @ v_shaped
@@ -101,7 +119,7 @@ def _pose_one_frame(
     for joint in range(len(body.parents)):
         moved = (v_posed - rest_joints[joint]) @ rotations[joint].T + joints[joint]
         vertices += body.weights[:, [joint]] * moved
-    return vertices + trans
+    return vertices + trans, np.array([joints[joint] for joint in range(len(body.parents))]) + trans
 
 
 def _blend(

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from amass_joints.display import Quiet, printable
 from amass_joints.finding import Dataset, SequenceFile
-from amass_joints.report import DatasetReport
+from amass_joints.report import DatasetReport, VerifiedDataset
 
 
 class _FramesPerSecond(ProgressColumn):
@@ -46,7 +46,7 @@ class Bar(Quiet):
         frames = self._progress.tasks[0].fields["frames"] + source_frames
         self._progress.update(self._task, advance=file.num_bytes if file in self._files else 0, frames=frames)
 
-    def dataset_ends(self, report: DatasetReport) -> None:
+    def dataset_ends(self, report: DatasetReport | VerifiedDataset) -> None:
         """Move the bar on by archives, which are measured whole."""
         self._progress.update(self._task, advance=self._archived[report.name])
 

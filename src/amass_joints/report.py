@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from amass_joints.files import sha256, written_whole
 from amass_joints.finding import Dataset, SequenceFile, SkippedSequence
+from amass_joints.plausibility import Plausibility
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,40 @@ class ConvertedSequence:
     source_frames: int
     frames: int
     """How many frames came out."""
+    plausibility: Plausibility
+    """What the joints measure, and what of that is doubtful."""
+    verified_error: float | None
+    """The farthest that a joint of a random frame is from where the whole mesh has it, metres; None: not compared."""
+    problem: str | None
+    """What is wrong with it, compared with the mesh; None: nothing, or it was not compared."""
+
+
+@dataclass(frozen=True)
+class JointAtRest:
+    """What a joint is, as far as the body at rest tells."""
+
+    name: str
+    """In the skeleton that was recognised; or which row it is."""
+    side: str
+    """``left``, ``right`` or ``middle``: where it is on the body."""
+    position: tuple[float, float, float]
+    """Metres, in model space: x to the body's left, y up, z forward."""
+    row_sum: float
+    """Of its row of the regressor ..."""
+    row_sum_is_off: bool
+    """... and whether that is not quite 1: the joint is off by that much of its distance from the origin."""
+
+
+@dataclass(frozen=True)
+class BodyReport:
+    """What joints a body gives."""
+
+    model_type: str
+    gender: str
+    skeleton: str | None
+    """Its name, of :data:`amass_joints.skeletons.SKELETONS`; None where it is not known."""
+    joints: tuple[JointAtRest, ...]
+    """In the order of the rows."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +133,8 @@ class Report:
     """The arguments of the run."""
     inputs: tuple[Path, ...]
     """The joint regressor, and each body model file that was used."""
+    bodies: tuple[BodyReport, ...]
+    """The bodies that were used."""
     datasets: tuple[DatasetReport, ...]
     seconds: float
     versions: Mapping[str, str] = field(default_factory=lambda: _versions())
@@ -106,6 +143,26 @@ class Report:
     def skipped(self) -> list[SkippedSequence]:
         """All that was skipped."""
         return [one for dataset in self.datasets for one in dataset.skipped]
+
+    @property
+    def doubts(self) -> list[str]:
+        """What is doubtful of what was converted: ``dataset/subject/sequence: doubt``."""
+        return [
+            f"{dataset.name}/{one.name}: {'; '.join(one.plausibility.doubts)}"
+            for dataset in self.datasets
+            for one in dataset.converted
+            if one.plausibility.doubts
+        ]
+
+    @property
+    def wrong(self) -> list[str]:
+        """What is wrong, compared with the mesh, of what was converted: ``dataset/subject/sequence: problem``."""
+        return [
+            f"{dataset.name}/{one.name}: {one.problem}"
+            for dataset in self.datasets
+            for one in dataset.converted
+            if one.problem is not None
+        ]
 
     @property
     def disagreements(self) -> list[Disagreement]:
@@ -139,9 +196,37 @@ class Report:
             "versions": dict(self.versions),
             "options": dict(self.options),
             "sha256": {str(path): sha256(path) for path in self.inputs},
+            "bodies": [asdict(body) for body in self.bodies],
             "total": _numbers(total),
             "datasets": [_numbers(dataset) | asdict(dataset) for dataset in self.datasets],
         }
+
+
+@dataclass(frozen=True)
+class VerifiedDataset:
+    """What comparing a converted dataset with the whole mesh gave."""
+
+    name: str
+    output: str
+    """The file that was compared."""
+    sequences: int = 0
+    """How many sequences were compared ..."""
+    frames: int = 0
+    """... and how many frames of them."""
+    largest_error: float | None = None
+    """The farthest that a joint is from where the mesh has it, metres; infinite where it is no number ..."""
+    where: str | None = None
+    """... and which joint that is. None where nothing was compared."""
+    median_error: float | None = None
+    """Metres, of all joints compared."""
+    problems: tuple[str, ...] = ()
+    """What is wrong: joints in wrong places, sequences that are missing, files that cannot be read."""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
 
 
 SomeListener = TypeVar("SomeListener", bound="Listener")
@@ -165,8 +250,8 @@ class Listener:
     def sequence_ends(self, file: SequenceFile, source_frames: int) -> None:
         """Take note that a sequence was converted, or skipped (0 frames)."""
 
-    def dataset_ends(self, report: DatasetReport) -> None:
-        """Take note that a dataset is done and written."""
+    def dataset_ends(self, report: DatasetReport | VerifiedDataset) -> None:
+        """Take note that a dataset is done: written, or compared."""
 
     def warning(self, message: str) -> None:
         """Take note of something that does not stop the run."""
@@ -183,6 +268,7 @@ def _numbers(dataset: DatasetReport) -> dict[str, Any]:
         "frames": dataset.frames,
         "skipped_sequences": len(dataset.skipped),
         "passed_over": dataset.passed_over,
+        "doubtful_sequences": sum(bool(one.plausibility.doubts) for one in dataset.converted),
         "seconds": dataset.seconds,
     }
 
@@ -193,5 +279,5 @@ def _versions() -> dict[str, str]:
     return {
         **{name: importlib.metadata.version(name) for name in ("amass-joints", "numpy", "numba")},
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
     }
