@@ -16,6 +16,7 @@ import pytest
 
 import amass_joints as aj
 from amass_files import write_sequence
+from amass_joints import traversal
 from amass_joints.conversion import Settings
 from amass_joints.convert import convert_tree
 from amass_joints.report import Report
@@ -339,6 +340,24 @@ def test_what_is_no_archive_does_not_stop_the_others(tmp_path: Path, kit: Path, 
     reasons = {one.name: one.reason for one in report.skipped if "tar" in one.name}
     assert "web page" in reasons["CMU/CMU.tar.bz2"]
     assert "empty" in reasons["SFU/SFU.tar.bz2"]
+
+
+def test_an_archive_has_no_more_frames_than_its_size_allows(
+    tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their results are in memory until it is read."""
+    for name, frames in {"a": 20, "b": 20, "c": 5}.items():
+        write_sequence(tmp_path / f"amass/KIT/3/{name}_poses.npz", frames)
+    pack(tmp_path / "amass/KIT", tmp_path / "packed/KIT.tar", in_order=True)
+    size = (tmp_path / "packed/KIT.tar").stat().st_size
+    monkeypatch.setattr(traversal, "FREE_FRAMES", 30)
+    monkeypatch.setattr(traversal, "BYTES_A_FRAME", size // 9)
+    report = convert(tmp_path / "packed", tmp_path / "out", models, workers=1)
+    assert {one.name: one.reason for one in report.skipped} == {
+        f"KIT/3/{name}_poses": "its archive has more frames than motions of its size have" for name in "bc"
+    }
+    monkeypatch.setattr(traversal, "BYTES_A_FRAME", size // 16)
+    assert not convert(tmp_path / "packed", tmp_path / "out", models, workers=1).skipped
 
 
 def test_links_to_nowhere_and_pipes_do_not_stop_the_others(tmp_path: Path, kit: Path, models: Path) -> None:

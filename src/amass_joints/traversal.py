@@ -20,9 +20,16 @@ from amass_joints.archives import ArchiveError, read_members
 from amass_joints.errors import InputError
 from amass_joints.finding import Archive, Dataset, Found, SequenceFile, SkippedSequence, Variant, is_wanted, preferred
 from amass_joints.report import Listener
-from amass_joints.sequences import labelled_frame_rate
+from amass_joints.sequences import SequenceSummary, labelled_frame_rate, summarise_sequence
 
 Result = TypeVar("Result")
+
+FREE_FRAMES = 1_000_000
+"""How many frames any archive may have ..."""
+
+BYTES_A_FRAME = 8
+"""... and for how many bytes of it one more, or its results, which are in memory until it is read, would be far larger
+than it is. (AMASS's have a thousand.)"""
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,7 @@ def _go_through_archive(
     results: dict[Path, Result] = {}
     frame_rates: dict[Path, float | None] = {}
     left_out = 0
+    frames_left = FREE_FRAMES + archive.num_bytes // BYTES_A_FRAME
     skipped = []
     try:
         for member in read_members(archive.path, threads=threads):
@@ -149,7 +157,12 @@ def _go_through_archive(
                 if file is None:
                     continue
                 if is_wanted(str(file), only):
-                    frame_rates[path] = labelled_frame_rate(content())
+                    summary = summarise_sequence(content())
+                    if isinstance(summary, SequenceSummary):
+                        frame_rates[path] = summary.frame_rate
+                        frames_left -= summary.frames
+                        if frames_left < 0:
+                            raise ArchiveError("its archive has more frames than motions of its size have")
                     results[path] = job(file, content())
                 else:
                     left_out += 1

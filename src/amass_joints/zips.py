@@ -124,7 +124,7 @@ def problem_of(member: zipfile.ZipInfo) -> str | None:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return f"it is compressed by zip's method {member.compress_type}, expected 0 or 8: stored or deflated"
     if size > DEFLATE_LIMIT * (compressed + 1) or (size > FREE_EXPANSION and size > MOST_EXPANSION * compressed):
-        return f"{compressed} bytes that would become {size}, which no motion does"
+        return f"{compressed} bytes that would become {size}: nothing real compresses so far"
     return None
 
 
