@@ -12,8 +12,8 @@ files::
     DIR/data/DATASET.tar.bz2    the same in an archive
     DIR/joints/DATASET.npz      what the conversion makes of them
 
-Everything is deterministic: the same version writes the same bytes on one machine, and the same numbers up to rounding
-on any (matrix products round as the processor's instructions do).
+Everything is deterministic: the same version writes the same numbers up to rounding. (Matrix products round as the
+processor's instructions do, and NumPy 1's sines as the arrays happen to lie in memory.)
 """
 
 from __future__ import annotations
