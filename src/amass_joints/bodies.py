@@ -24,10 +24,10 @@ from amass_joints.folding import FoldedBody, fold
 from amass_joints.regressors import VERTEX_MAP, JointRegressor, carried_over, find_vertex_map, load_regressor
 from amass_joints.rest_pose import RestPose, at_rest
 from amass_joints.sequences import SequenceSummary, Skipped
-from amass_joints.skeletons import JOINT_SETS, SKELETONS
+from amass_joints.skeletons import JOINT_SETS, Skeleton, skeleton_named
 
-Joints: TypeAlias = "JointRegressor | tuple[str, ...]"
-"""What joints are wanted: a regressor's, or those of these names, from the kinematic tree."""
+Joints: TypeAlias = "JointRegressor | Skeleton"
+"""What joints are wanted: a regressor's, or a skeleton's, from the kinematic tree."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,15 @@ _Body = TypeVar("_Body")
 class FoldedBodies:
     """Gives the folded body that a sequence needs, the same one every time, to any thread."""
 
-    def __init__(self, joints: Joints, directory: Path, *, dmpls: bool, normalize_rows: bool = False) -> None:
+    def __init__(
+        self,
+        joints: Joints,
+        directory: Path,
+        *,
+        dmpls: bool,
+        normalize_rows: bool = False,
+        skeleton: Skeleton | None = None,
+    ) -> None:
         """Look at the models in ``directory``, by their headers alone.
 
         Raises:
@@ -56,6 +64,7 @@ class FoldedBodies:
         """
         self.directory = directory
         self._joints = joints
+        self._skeleton = joints if isinstance(joints, Skeleton) else skeleton
         self._normalize_rows = normalize_rows
         self._files = body_model_files(directory, dmpls=dmpls)
         self._vertex_map = find_vertex_map(directory)
@@ -79,14 +88,28 @@ class FoldedBodies:
         return self._missing(source) or self._fold(source.model_type.name, source.gender)
 
     def rest_pose(self, model_type: str, gender: str) -> RestPose:
-        """Give the rest pose of a body that :meth:`get` has given a sequence of this type and gender."""
+        """Give the rest pose of a body that :meth:`get` has given a sequence of this type and gender.
+
+        Raises:
+            InputError: its joints are not those of the skeleton that the user named.
+        """
         key = model_type, gender
         if key not in self._rest_poses:
             body = self._fold(*key)
             assert not isinstance(body, Skipped)
-            skeleton = next((one for one in SKELETONS.values() if one.joints == self._joints), None)
-            self._rest_poses[key] = at_rest(body, skeleton)
+            self._rest_poses[key] = at_rest(body, self._skeleton, check=self._skeleton is not self._joints)
         return self._rest_poses[key]
+
+    def skeleton(self) -> Skeleton | None:
+        """Say what the joints are, by the first body that there is; None where it cannot be told.
+
+        Raises:
+            InputError: they are not those of the skeleton that the user named.
+        """
+        for (model_type, gender), files in self._files.items():
+            if files.body in self._present and not isinstance(self._fold(model_type, gender), Skipped):
+                return self.rest_pose(model_type, gender).skeleton
+        return self._skeleton
 
     def get_whole(self, source: SequenceSummary) -> WholeBody | Skipped:
         """Give the same before it is folded, with its mesh, which takes a hundred megabytes.
@@ -167,10 +190,10 @@ class FoldedBodies:
     def _joints_of(self, model_type: ModelType) -> JointRegressor | Sequence[int] | Skipped:
         """Say what the joints wanted are on a body model of this type."""
         if not isinstance(self._joints, JointRegressor):
-            absent = [name for name in self._joints if name not in model_type.joints]
+            absent = [name for name in self._joints.joints if name not in model_type.joints]
             if absent:
                 return Skipped(f"an {model_type} sequence, whose body has no joints {', '.join(absent)}")
-            return [model_type.joints.index(name) for name in self._joints]
+            return [model_type.joints.index(name) for name in self._joints.joints]
         width = self._joints.matrix.shape[1]
         if width == model_type.num_vertices:
             return self._joints
@@ -189,6 +212,7 @@ def find_bodies(
     *,
     dmpls: bool,
     normalize_rows: bool = False,
+    skeleton: str | None = None,
 ) -> FoldedBodies:
     """Find and check what makes joints of motions.
 
@@ -198,6 +222,7 @@ def find_bodies(
         body_models: their directory; None: where :func:`amass_joints.body_models.find_body_models` finds it.
         dmpls: whether soft tissue is wanted.
         normalize_rows: whether the regressor's rows are made to sum to 1.
+        skeleton: the name of what the regressor's rows are; None: it is found out where it can be.
 
     Raises:
         InputError: something is missing, or not what it should be.
@@ -206,9 +231,15 @@ def find_bodies(
         raise InputError("give one of a joint regressor and a set of joints.")
     if joints is not None and joints not in JOINT_SETS:
         raise InputError(f"the joints are '{joints}', expected one of {', '.join(JOINT_SETS)}.")
+    if joints is not None and skeleton is not None:
+        raise InputError(f"a skeleton is named for a regressor's rows: the joints '{joints}' have their names.")
+    named = None if skeleton is None else skeleton_named(skeleton)
     beside = None if joint_regressor is None else Path(joint_regressor)
     wanted = JOINT_SETS[joints] if joints is not None else load_regressor(Path(joint_regressor or ""))
     if normalize_rows and isinstance(wanted, JointRegressor):
         wanted.normalized()  # refused here, if at all: before the first sequence
     directory = find_body_models(None if body_models is None else Path(body_models), beside)
-    return FoldedBodies(wanted, directory, dmpls=dmpls, normalize_rows=normalize_rows)
+    bodies = FoldedBodies(wanted, directory, dmpls=dmpls, normalize_rows=normalize_rows, skeleton=named)
+    if named is not None:
+        bodies.skeleton()  # refused here, if at all
+    return bodies

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from amass_joints.errors import InputError
 from amass_joints.regressors import LEAST_ROW_SUM
-from amass_joints.skeletons import BODY_JOINTS, NUM_BODY_JOINTS, REGRESSED_SKELETONS, Skeleton
+from amass_joints.skeletons import BODY_JOINTS, NUM_BODY_JOINTS, REGRESSED_SKELETONS, Side, Skeleton
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -28,6 +28,9 @@ Joints of the middle are within 1 cm of it in the published models, whose means 
 are SMPL-X's eyes, 3 cm from it, and the hips, 6 cm.
 """
 
+FARTHEST_MIDDLE = 0.05
+"""Metres from the middle plane, beyond which a joint is none of those that lie in it, whatever made it."""
+
 LEAST_HEIGHT = 0.5
 """Metres between the lowest and the highest joint, below which they do not tell which way is up."""
 
@@ -38,8 +41,7 @@ _LIMB_JOINTS = tuple(
     f"{side}_{name}" for side in ("left", "right") for name in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 )
 _UPWARDS = ("pelvis", "neck", "head_top")
-
-Side: TypeAlias = Literal["left", "right", "middle"]
+_UPWARDS_OF_COCO = ("left_hip", "left_shoulder", "nose", "left_eye")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,32 +98,71 @@ class RestPose:
         return np.abs(sums - 1) / np.abs(sums) if self.rows_off.any() else None
 
 
-def at_rest(folded: FoldedBody, skeleton: Skeleton | None = None) -> RestPose:
+def at_rest(folded: FoldedBody, skeleton: Skeleton | None = None, *, check: bool = False) -> RestPose:
     """Put a folded body into its rest pose.
 
     Args:
         folded: the body.
         skeleton: of the joints that it gives, where known; None: it is recognised, if it is one of
             :data:`.skeletons.REGRESSED_SKELETONS`.
+        check: whether its sides are compared with the body's: where it is what a person says of a regressor.
 
     Raises:
-        InputError: the skeleton has another number of joints.
+        InputError: the skeleton has another number of joints, or they lie on other sides of the body.
     """
     if skeleton is not None and len(skeleton.joints) != len(folded.row_sums):
         raise InputError(
-            f"the skeleton {skeleton.name} has {len(skeleton.joints)} joints, expected {len(folded.row_sums)}."
+            f"the skeleton {skeleton.name} has {len(skeleton.joints)} joints, the conversion gives "
+            f"{len(folded.row_sums)}: name another --skeleton, or leave it out."
         )
     # Posed by zeros, all rotations are the identity and no pose feature is left: x_n = sum_k (z_nk + c_nk J_k).
     carriers = folded.rest_joints[folded.bones[folded.pair_bones]]
     positions = np.zeros((len(folded.row_sums), 3))
     np.add.at(positions, folded.pair_joints, folded.pair_vectors[:, :, 0] + folded.pair_weights[:, None] * carriers)
     across = positions[:, 0] - folded.rest_joints[0, 0]
-    return RestPose(
-        positions=positions,
-        sides=tuple("left" if x > MIDDLE else "right" if x < -MIDDLE else "middle" for x in across.tolist()),
-        skeleton=skeleton or _recognise(positions, folded.rest_joints),
-        row_sums=folded.row_sums,
+    sides = tuple(_side(x) for x in across.tolist())
+    recognised = _recognise(positions, folded.rest_joints)
+    if skeleton is not None and check:
+        _check_sides(skeleton, across, recognised)
+    return RestPose(positions=positions, sides=sides, skeleton=skeleton or recognised, row_sums=folded.row_sums)
+
+
+def _side(x: float) -> Side:
+    return "left" if x > MIDDLE else "right" if x < -MIDDLE else "middle"
+
+
+def _check_sides(
+    skeleton: Skeleton, across: Float[np.ndarray, " regressed_joints"], recognised: Skeleton | None
+) -> None:
+    """See that joints are on the side of the body that their names say; ``across`` is metres to the left.
+
+    Raises:
+        InputError: they are not.
+    """
+    named, found = skeleton.sides, [_side(x) for x in across.tolist()]
+    wrong = [
+        row
+        for row, (name, x) in enumerate(zip(named, across.tolist(), strict=True))
+        if (abs(x) > FARTHEST_MIDDLE if name == "middle" else _side(x) != name)
+    ]
+    if not wrong:
+        return
+    crossed = [row for row in wrong if {named[row], found[row]} == {"left", "right"}]
+    row = (crossed or wrong)[0]
+    what = "left and right are the other way round" if len(crossed) == len(wrong) else "joints are on other sides"
+    instead = (
+        f"It looks like {recognised.name}: pass that, or leave --skeleton out"
+        if recognised
+        else ("Is it of another skeleton, or in another order? Name that, or leave --skeleton out")
     )
+    raise InputError(
+        f"the joint regressor's rows are not those of the skeleton {skeleton.name}: {what} ({len(wrong)} of "
+        f"{len(named)} joints). Row {row} would be the {skeleton.joints[row].replace('_', ' ')}, and lies "
+        f"{_PLACES[found[row]]} of the body in its rest pose. {instead}."
+    )
+
+
+_PLACES: dict[Side, str] = {"left": "on the left", "right": "on the right", "middle": "in the middle"}
 
 
 def _recognise(
@@ -135,7 +176,8 @@ def _recognise(
         if len(skeleton.joints) == len(positions):
             limbs = positions[[skeleton.joints.index(name) for name in _LIMB_JOINTS]]
             nearest = np.linalg.norm(limbs[:, None] - own, axis=2).argmin(axis=1)
-            heights = positions[[skeleton.joints.index(name) for name in _UPWARDS], 1]
+            trunk = _UPWARDS if "pelvis" in skeleton.joints else _UPWARDS_OF_COCO
+            heights = positions[[skeleton.joints.index(name) for name in trunk], 1]
             if (nearest == np.arange(len(own))).all() and (np.diff(heights) > 0).all():
                 return skeleton
     return None
