@@ -303,6 +303,7 @@ def test_the_report_lets_a_run_be_repeated(tmp_path: Path, amass: Path, regresso
         "out_dir": str(tmp_path / "out"),
         "joint_regressor": str(regressor),
         "joints": None,
+        "skeleton": None,
         "body_models": str(support_data / "body_models"),
         "only": ["CMU"],
         "keep_names": False,
@@ -317,6 +318,16 @@ def test_the_report_lets_a_run_be_repeated(tmp_path: Path, amass: Path, regresso
         "fix_frame_rates": False,
         "normalize_rows": False,
         "verify": False,
+        "choices": {
+            "order": None,
+            "up": "z",
+            "units": "m",
+            "root_relative": False,
+            "min_seconds": 0,
+            "trim_start": 0,
+            "trims": None,
+            "leave_out": [],
+        },
     }
     assert set(saved["versions"]) >= {"amass-joints", "numpy", "numba", "python"}
     assert saved["sha256"][str(regressor)] == hashlib.sha256(regressor.read_bytes()).hexdigest()
@@ -443,7 +454,7 @@ def test_without_a_gpu_the_cpu_converts_after_one_warning(
 def test_the_public_names_are_those_that_are_exported() -> None:
     from amass_joints import _HOMES
 
-    optional = ["RegressedJoints"]  # needs PyTorch: 'from amass_joints import *' must work without
+    optional = ["PoseSequences", "RegressedJoints"]  # need PyTorch: 'from amass_joints import *' must work without
     assert sorted(name for names in _HOMES.values() for name in names) == sorted([*aj.__all__, *optional])
     for name in aj.__all__:
         assert getattr(aj, name).__name__ == name

@@ -15,8 +15,8 @@ import pytest
 from amass_joints.deflate import DeflatedArchive
 
 
-def write(stream: BinaryIO, members: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-    archive = DeflatedArchive(stream)
+def write(stream: BinaryIO, members: Iterable[tuple[str, Iterable[bytes]]], *, stored: bool = False) -> None:
+    archive = DeflatedArchive(stream, stored=stored)
     for name, pieces in members:
         archive.begin(name)
         for piece in pieces:
@@ -42,10 +42,11 @@ def test_zipfile_reads_what_was_written(pieces: tuple[bytes, ...]) -> None:
         assert file.read("some name.npy") == b"".join(pieces)
 
 
-def test_zipfile_reads_several_members() -> None:
+@pytest.mark.parametrize("stored", [False, True])
+def test_zipfile_reads_several_members(stored: bool) -> None:
     members = {"a.npy": [RANDOM], "Zoë/歩く.npy": [], "b": [b"", b"ab" * 1000, RANDOM[:10]]}
     stream = io.BytesIO()
-    write(stream, members.items())
+    write(stream, members.items(), stored=stored)
     with zipfile.ZipFile(stream) as file:
         assert file.namelist() == list(members)
         assert file.testzip() is None
@@ -93,10 +94,20 @@ def test_more_members_than_sixteen_bits_count() -> None:
     assert struct.unpack_from("<HH", data, data.rindex(b"PK\5\6") + 8) == (0xFFFF, 0xFFFF)
 
 
+def test_what_is_stored_lies_in_the_file_as_it_is_and_where_arrays_may_begin() -> None:
+    for name in ("a", "ab.npy", "Zoë" * 30):
+        stream = io.BytesIO(b"")
+        write(stream, [(name, [RANDOM, b"and on"]), ("next", [b"short"])], stored=True)
+        data = stream.getvalue()
+        places = data.index(RANDOM + b"and on"), data.index(b"short")
+        assert [place % 64 for place in places] == [0, 0]
+
+
 @pytest.mark.skipif(shutil.which("unzip") is None, reason="unzip is not installed")
-def test_unzip_finds_no_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stored", [False, True])
+def test_unzip_finds_no_fault(tmp_path: Path, stored: bool) -> None:
     with open(tmp_path / "a.zip", "wb") as stream:
-        write(stream, [("a.npy", [RANDOM, b"x" * 1000]), ("Zoë/b.npy", []), ("c", [RANDOM])])
+        write(stream, [("a.npy", [RANDOM, b"x" * 1000]), ("Zoë/b.npy", []), ("c", [RANDOM])], stored=stored)
     done = subprocess.run(["unzip", "-t", tmp_path / "a.zip"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No errors detected" in done.stdout

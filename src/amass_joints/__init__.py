@@ -8,8 +8,9 @@ The stages, for use as a library::
     shaped = folded.with_shape(betas)                              # once per sequence
     positions_3d = shaped.pose(poses, trans, dmpls)                # (frames, joints, 3), metres
 
-For losses: :class:`RegressedJoints`, the same as a ``torch.nn.Module``. For whole files and trees:
-:func:`convert_file`, :func:`convert_tree`. For their results: :func:`load`.
+For losses: :class:`RegressedJoints`, the same as a ``torch.nn.Module``. For training on what was converted:
+:class:`PoseSequences`. For whole files and trees:
+:func:`convert_file`, :func:`convert_tree`. For their results: :func:`load`, :func:`read_metadata`.
 """
 
 from __future__ import annotations
@@ -19,27 +20,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from amass_joints.body_models import BodyModel, load_body_model
+    from amass_joints.choices import Choices
     from amass_joints.conversion import Converted, Settings
     from amass_joints.convert import convert_file, convert_tree
-    from amass_joints.datasets import load
+    from amass_joints.datasets import load, read_metadata
     from amass_joints.errors import InputError
     from amass_joints.folding import FoldedBody, ShapedBody, fold
+    from amass_joints.metadata import Metadata
     from amass_joints.nn import RegressedJoints as RegressedJoints
     from amass_joints.regressors import JointRegressor, load_regressor
     from amass_joints.report import Report
     from amass_joints.sequences import NotASequence, Sequence, Skipped, read_sequence
+    from amass_joints.skeletons import Skeleton
+    from amass_joints.training import PoseSequences as PoseSequences
 
 __all__ = [
     "BodyModel",
+    "Choices",
     "Converted",
     "FoldedBody",
     "InputError",
     "JointRegressor",
+    "Metadata",
     "NotASequence",
     "Report",
     "Sequence",
     "Settings",
     "ShapedBody",
+    "Skeleton",
     "Skipped",
     "convert_file",
     "convert_tree",
@@ -47,20 +55,25 @@ __all__ = [
     "load",
     "load_body_model",
     "load_regressor",
+    "read_metadata",
     "read_sequence",
 ]
 
 _HOMES = {
     "body_models": ("BodyModel", "load_body_model"),
+    "choices": ("Choices",),
     "conversion": ("Converted", "Settings"),
     "convert": ("convert_file", "convert_tree"),
-    "datasets": ("load",),
+    "datasets": ("load", "read_metadata"),
     "errors": ("InputError",),
     "folding": ("FoldedBody", "ShapedBody", "fold"),
+    "metadata": ("Metadata",),
     "nn": ("RegressedJoints",),
     "regressors": ("JointRegressor", "load_regressor"),
     "report": ("Report",),
     "sequences": ("NotASequence", "Sequence", "Skipped", "read_sequence"),
+    "skeletons": ("Skeleton",),
+    "training": ("PoseSequences",),
 }
 
 

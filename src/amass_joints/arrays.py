@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, runtime_chec
 import numpy as np
 from numpy.lib import format as npy_format
 
-from amass_joints.zips import HeldMember, Zip
+from amass_joints.zips import HeldMember, StoredMember, Zip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,6 +152,11 @@ class ArrayReader:
         self._rows_read = 0
         self._whole: np.ndarray | None = None
         self._last_row: np.ndarray | None = None
+
+    @property
+    def place(self) -> int | None:
+        """Where in the file the values begin, before any is read; None where they do not lie there as they are."""
+        return self._stream.place if isinstance(self._stream, StoredMember) else None
 
     def read(self) -> np.ndarray:
         """Read the array, in the machine's byte order."""

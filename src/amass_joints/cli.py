@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
-import enum
 import gc
 import io
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from amass_joints import cli_export
+from amass_joints.cli_errors import check_report, errors_for_people
 from amass_joints.errors import InputError
+from amass_joints.options import (
+    AmassDir,
+    BodyModels,
+    Dtype,
+    FixFrameRates,
+    Joints,
+    JointSet,
+    KeepNames,
+    LeaveOut,
+    LengthUnits,
+    MinSeconds,
+    NoDmpls,
+    NormalizeRows,
+    Only,
+    Order,
+    OutputFormat,
+    Prefer,
+    Quiet,
+    Regressor,
+    Release,
+    RootRelative,
+    SkeletonName,
+    SkeletonOfRows,
+    Trims,
+    TrimStart,
+    Units,
+    Up,
+    UpAxis,
+    Workers,
+)
 
 app = typer.Typer(
     name="amass-joints",
@@ -23,83 +52,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="AMASS motion capture as joints: exact, and without a mesh.",
 )
-
-
-class Dtype(str, enum.Enum):
-    """Output number formats."""
-
-    float32 = "float32"
-    float64 = "float64"
-
-
-class JointSet(str, enum.Enum):
-    """Sets of joints of the kinematic tree."""
-
-    body = "body"
-    smplh = "smplh"
-    smplx = "smplx"
-
-
-class Release(str, enum.Enum):
-    """AMASS's releases."""
-
-    smplh = "smplh"
-    smplx = "smplx"
-
-
-class OutputFormat(str, enum.Enum):
-    """Formats of the output."""
-
-    npz = "npz"
-    npz_flat = "npz-flat"
-
-
-# Options that several commands have.
-
-AmassDir = Annotated[
-    Path, typer.Option("--amass-dir", "--amass_dir", help="Holds DATASET/SUBJECT/SEQUENCE_poses.npz, or archives.")
-]
-Regressor = Annotated[
-    Path | None,
-    typer.Option(
-        "--joint-regressor",
-        "--joint_regressor",
-        help="A matrix (joints, 6890), or (joints, 10475) for SMPL-X: .npy, or sparse .npz.",
-    ),
-]
-Joints = Annotated[
-    JointSet | None,
-    typer.Option(help="In place of a regressor: joints straight from the kinematic tree, 22, 52 or 55."),
-]
-NormalizeRows = Annotated[
-    bool,
-    typer.Option("--normalize-rows", help="Make each row of the regressor sum to 1; those of real files do not quite."),
-]
-BodyModels = Annotated[
-    Path | None,
-    typer.Option(
-        "--body-models",
-        help="Holds smplh/ and dmpls/, and smplx/ or smpl/. Default: $AMASS_JOINTS_BODY_MODELS, or body_models/ "
-        "beside the regressor, or support_data/body_models here or one folder up.",
-    ),
-]
-Only = Annotated[
-    list[str] | None,
-    typer.Option(metavar="GLOB", help="Only these: globs on dataset/subject/sequence. May be repeated."),
-]
-Prefer = Annotated[Release, typer.Option(help="Which one is taken of a motion that is there as SMPL+H and as SMPL-X.")]
-KeepNames = Annotated[
-    bool, typer.Option("--keep-names", help="Name outputs as directories and archives are, not canonically.")
-]
-FixFrameRates = Annotated[
-    bool, typer.Option("--fix-frame-rates", help="Replace frame rates that files are known to give wrongly.")
-]
-NoDmpls = Annotated[bool, typer.Option("--no-dmpls", help="Do without soft tissue.")]
-Workers = Annotated[
-    int | None,
-    typer.Option(min=1, help="Sequences worked on at a time. Default: the cores at hand. Changes no result."),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors and warnings alone.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -121,6 +73,7 @@ def convert(
     out_dir: Annotated[Path, typer.Option("--out-dir", "--out_dir", help="Gets DATASET.npz.")],
     joint_regressor: Regressor = None,
     joints: Joints = None,
+    skeleton: SkeletonOfRows = None,
     normalize_rows: NormalizeRows = False,
     body_models: BodyModels = None,
     rate: Annotated[
@@ -141,7 +94,10 @@ def convert(
     dtype: Annotated[Dtype, typer.Option(help="Of the arithmetic and the joints.")] = Dtype.float32,
     format: Annotated[
         OutputFormat,
-        typer.Option(help="npz: as AMASS-to-3DHPE writes it, with a pickle. npz-flat: plain arrays, with none."),
+        typer.Option(
+            help="npz: as AMASS-to-3DHPE writes it, with a pickle. npz-flat: plain arrays, with none. npz-stored: "
+            "those, not compressed, to be mapped into memory."
+        ),
     ] = OutputFormat.npz,
     only: Annotated[
         list[str] | None,
@@ -150,6 +106,14 @@ def convert(
             help="Only these: globs on dataset/subject/sequence. May be repeated. Outputs then hold these alone.",
         ),
     ] = None,
+    order: Order = None,
+    up: Up = UpAxis.z,
+    units: LengthUnits = Units.m,
+    root_relative: RootRelative = False,
+    min_seconds: MinSeconds = 0,
+    trim_start: TrimStart = 0,
+    trims: Trims = None,
+    leave_out: LeaveOut = None,
     prefer: Prefer = Release.smplh,
     keep_names: KeepNames = False,
     fix_frame_rates: FixFrameRates = False,
@@ -172,8 +136,9 @@ def convert(
 ) -> None:
     """Convert AMASS sequences to joints, one file per dataset."""
     del batch_size
-    with _errors_for_people():
+    with errors_for_people():
         from amass_joints import display
+        from amass_joints.choices import Choices
         from amass_joints.conversion import Settings
         from amass_joints.convert import convert_tree
 
@@ -186,17 +151,28 @@ def convert(
                 fix_frame_rates=fix_frame_rates,
                 normalize_rows=normalize_rows,
                 verify=verify,
+                choices=Choices(
+                    order=None if order is None else order.value,
+                    up=up.value,
+                    units=units.value,
+                    root_relative=root_relative,
+                    min_seconds=min_seconds,
+                    trim_start=trim_start,
+                    trims=trims,
+                    leave_out=tuple(leave_out or ()),
+                ),
             )
         except InputError as error:
             raise typer.BadParameter(str(error)) from error
-        _check_joints(joint_regressor, joints, normalize_rows)
-        _check_report(report)
+        _check_joints(joint_regressor, joints, skeleton, normalize_rows)
+        check_report(report)
         with display.listener(quiet) as listener:
             outcome = convert_tree(
                 amass_dir,
                 out_dir,
                 joint_regressor,
                 joints=None if joints is None else joints.value,
+                skeleton=None if skeleton is None else skeleton.value,
                 body_models=body_models,
                 settings=settings,
                 only=only or (),
@@ -222,6 +198,7 @@ def verify(
     amass_dir: AmassDir,
     joint_regressor: Regressor = None,
     joints: Joints = None,
+    skeleton: SkeletonOfRows = None,
     normalize_rows: NormalizeRows = False,
     body_models: BodyModels = None,
     frames_per_sequence: Annotated[
@@ -241,19 +218,20 @@ def verify(
 
     Take the options that they were converted with.
     """
-    with _errors_for_people():
+    with errors_for_people():
         from amass_joints import display
         from amass_joints.conversion import Settings
         from amass_joints.verify import verify_tree
 
-        _check_joints(joint_regressor, joints, normalize_rows)
-        _check_report(report)
+        _check_joints(joint_regressor, joints, skeleton, normalize_rows)
+        check_report(report)
         with display.listener(quiet) as listener:
             verification = verify_tree(
                 out_dir,
                 amass_dir,
                 joint_regressor,
                 joints=None if joints is None else joints.value,
+                skeleton=None if skeleton is None else skeleton.value,
                 body_models=body_models,
                 settings=Settings(dmpls=not no_dmpls, fix_frame_rates=fix_frame_rates, normalize_rows=normalize_rows),
                 only=only or (),
@@ -271,6 +249,10 @@ def verify(
         raise typer.Exit(3)
 
 
+app.command()(cli_export.export)
+app.command()(cli_export.project)
+
+
 @app.command()
 def scan(
     amass_dir: Annotated[Path, typer.Argument(metavar="DIR", help="Holds DATASET/SUBJECT/SEQUENCE_poses.npz.")],
@@ -281,7 +263,7 @@ def scan(
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Say what is in a tree, what would be converted, skipped, and why, as far as headers tell, and what that needs."""
-    with _errors_for_people():
+    with errors_for_people():
         from amass_joints import display
         from amass_joints.scan import as_json, model_files, scan_tree, total
 
@@ -312,26 +294,21 @@ def demo(
     ),
 ) -> None:
     """Write stand-in bodies and motions, and convert them: the whole program, with no licensed file."""
-    with _errors_for_people():
+    with errors_for_people():
         from amass_joints.demo import run
 
         run(directory)
 
 
-def _check_joints(joint_regressor: Path | None, joints: JointSet | None, normalize_rows: bool) -> None:
+def _check_joints(
+    joint_regressor: Path | None, joints: JointSet | None, skeleton: SkeletonName | None, normalize_rows: bool
+) -> None:
     if (joint_regressor is None) == (joints is None):
         raise typer.BadParameter("give one of --joint-regressor (--joint_regressor) and --joints.")
+    if skeleton is not None and joints is not None:
+        raise typer.BadParameter("--skeleton says what a regressor's rows are: --joints have their names.")
     if normalize_rows and joints is not None:
         raise typer.BadParameter("--normalize-rows is for a regressor: --joints have no rows.")
-
-
-def _check_report(report: Path | None) -> None:
-    from amass_joints.files import check_target
-
-    if report is not None:
-        if report.suffix.lower() in (".npz", ".npy", ".pkl"):
-            raise typer.BadParameter(f"'{report}' is named like data; a report is JSON, such as report.json.")
-        check_target(report)
 
 
 def _device(device: str | None, gpu_id: str | None) -> str:
@@ -346,30 +323,6 @@ def _device(device: str | None, gpu_id: str | None) -> str:
     if not all(number.isdecimal() for number in numbers):
         raise typer.BadParameter(f"'{gpu_id}' is not the number of a GPU; give one, such as 0, or leave it out.")
     return f"cuda:{numbers[0]}"
-
-
-@contextmanager
-def _errors_for_people() -> Iterator[None]:
-    """Print what users can put right as one message, and end with the exit code for it."""
-    try:
-        yield
-    except InputError as error:
-        _fail(f"Error: {error}")
-    except OSError as error:
-        _fail(f"Error: {error.filename or 'a file'}: {error.strerror or error}.")
-    except MemoryError:
-        _fail("Error: there is not enough memory for this.")
-
-
-def _fail(message: str) -> NoReturn:
-    _say_error(message)
-    raise typer.Exit(1)
-
-
-def _say_error(message: str) -> None:
-    from amass_joints.display import say
-
-    say(message, error=True)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from amass_joints import executors
 from amass_joints.amass import is_same_rate
 from amass_joints.bodies import FoldedBodies
 from amass_joints.body_models import SMPLX
+from amass_joints.choices import Choices
 from amass_joints.errors import InputError
 from amass_joints.plausibility import Plausibility, examine
 from amass_joints.resample import resample
@@ -45,6 +46,8 @@ class Settings:
     """Whether the regressor's rows are made to sum to 1."""
     verify: bool = False
     """Whether a random frame of each sequence is compared with the whole mesh (:mod:`amass_joints.textbook`)."""
+    choices: Choices = Choices()
+    """How the joints are given."""
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, with an :class:`InputError`."""
@@ -62,9 +65,11 @@ class Converted:
     """One sequence as joints."""
 
     positions_3d: Float[np.ndarray, "frames joints 3"]
-    """Metres, world frame, z up; joints in the order of the regressor's rows."""
+    """Metres, world frame, z up, joints in the order of the regressor's rows, if not chosen otherwise."""
     frame_rate: float
     """Hz."""
+    skeleton: str | None
+    """What the joints are, by the name of a skeleton; None where it is not known."""
     gender: str
     """Of the body model that was used."""
     soft_tissue: bool
@@ -91,7 +96,11 @@ Outcome: TypeAlias = "Converted | Skipped | NotASequence"
 
 
 def convert_sequence(
-    file: Path | bytes, bodies: FoldedBodies, settings: Settings, known_frame_rate: float | None = None
+    file: Path | bytes,
+    bodies: FoldedBodies,
+    settings: Settings,
+    known_frame_rate: float | None = None,
+    name: str = "",
 ) -> Outcome:
     """Convert one sequence file, block by block: memory is needed for the result alone.
 
@@ -100,16 +109,20 @@ def convert_sequence(
         bodies: the folded bodies.
         settings: how it is converted.
         known_frame_rate: Hz, where that of the file may be wrong.
+        name: ``dataset/subject/sequence``, by which published choices know it.
+
+    Raises:
+        InputError: a body model is broken, or joints cannot be given as chosen.
     """
     outcome = use_sequence(
-        file, lambda sequence: _convert(sequence, bodies, settings, known_frame_rate), dmpls=settings.dmpls
+        file, lambda sequence: _convert(sequence, bodies, settings, known_frame_rate, name), dmpls=settings.dmpls
     )
     if settings.verify and isinstance(outcome, Converted):
-        return _verified(outcome, file, bodies, settings)
+        return _verified(outcome, file, bodies, settings, name)
     return outcome
 
 
-def _verified(converted: Converted, file: Path | bytes, bodies: FoldedBodies, settings: Settings) -> Outcome:
+def _verified(converted: Converted, file: Path | bytes, bodies: FoldedBodies, settings: Settings, name: str) -> Outcome:
     """Compare a random frame with the textbook."""
     from amass_joints.textbook import Comparison, compare
 
@@ -119,6 +132,8 @@ def _verified(converted: Converted, file: Path | bytes, bodies: FoldedBodies, se
         bodies,
         dmpls=settings.dmpls,
         replaced_frame_rate=converted.known_frame_rate if settings.fix_frame_rates else None,
+        choices=settings.choices,
+        name=name,
         num_frames=1,
         # Another frame of each sequence, and the same one in every run.
         seed=zlib.crc32(converted.positions_3d.reshape(-1).view(np.uint8).data),
@@ -129,7 +144,7 @@ def _verified(converted: Converted, file: Path | bytes, bodies: FoldedBodies, se
 
 
 def _convert(
-    sequence: OpenSequence, bodies: FoldedBodies, settings: Settings, known_frame_rate: float | None
+    sequence: OpenSequence, bodies: FoldedBodies, settings: Settings, known_frame_rate: float | None, name: str
 ) -> Converted | Skipped:
     source = sequence.summary
     if known_frame_rate is not None and is_same_rate(known_frame_rate, source.frame_rate):
@@ -143,6 +158,10 @@ def _convert(
         return Skipped(
             f"too short: {source.frames} frames at {source_frame_rate:g} Hz give none at {settings.rate:g} Hz"
         )
+    frame_rate = settings.rate or source_frame_rate
+    kept = settings.choices.kept(name, resampling.num_frames, frame_rate)
+    if isinstance(kept, Skipped):
+        return kept
     positions = np.empty((resampling.num_frames, len(body.row_sums), 3), settings.dtype)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is skipped below
         shaped = body.with_shape(sequence.read_betas(), settings.dtype)
@@ -155,10 +174,13 @@ def _convert(
             blend.interpolate(posed, out=positions[blend.frames])
     if not np.isfinite(positions).all():
         return Skipped("its joints would not be finite: it holds values too large for a human motion")
-    frame_rate = settings.rate or source_frame_rate
+    positions = positions[kept]
+    rest_pose = bodies.rest_pose(source.model_type.name, source.gender)
+    given = settings.choices.order or (rest_pose.skeleton.name if rest_pose.skeleton else None)
     return Converted(
-        positions_3d=positions,
+        positions_3d=settings.choices.arrange(positions, rest_pose.skeleton),
         frame_rate=frame_rate,
+        skeleton=given,
         gender=source.gender,
         soft_tissue=source.has_dmpls and source.model_type is not SMPLX,
         model_type=source.model_type.name,
@@ -166,5 +188,5 @@ def _convert(
         source_frame_rate=source_frame_rate,
         labelled_frame_rate=source.frame_rate,
         known_frame_rate=known_frame_rate,
-        plausibility=examine(positions, frame_rate, bodies.rest_pose(source.model_type.name, source.gender)),
+        plausibility=examine(positions, frame_rate, rest_pose),
     )

@@ -14,16 +14,19 @@ from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from amass_joints import kernels
 from amass_joints.amass import is_same_rate, known_frame_rate
 from amass_joints.bodies import FoldedBodies, find_bodies
+from amass_joints.choices import Choices
 from amass_joints.conversion import Converted, Outcome, Settings, convert_sequence
-from amass_joints.datasets import DatasetWriter, Format, Positions, format_of
+from amass_joints.datasets import DatasetWriter, Format, Positions, format_of, read_metadata
 from amass_joints.errors import InputError
 from amass_joints.files import check_target, check_writable
 from amass_joints.finding import Dataset, SequenceFile, SkippedSequence, Variant, as_globs, find_datasets
+from amass_joints.metadata import Metadata
 from amass_joints.report import (
     BodyReport,
     ConvertedSequence,
@@ -34,20 +37,25 @@ from amass_joints.report import (
     Report,
 )
 from amass_joints.sequences import NotASequence, Skipped, labelled_frame_rate
+from amass_joints.skeletons import skeleton_named
 from amass_joints.traversal import Results, go_through, number_of_workers
 
 
-def write_dataset(outcomes: Results[Outcome], output: Path, output_format: Format, listener: Listener) -> DatasetReport:
+def write_dataset(
+    outcomes: Results[Outcome], output: Path, output_format: Format, choices: Choices, listener: Listener
+) -> DatasetReport:
     """Write the joints of a dataset's sequences to ``output``, as they come: in the order of subject and name.
 
     Args:
         outcomes: what became of the dataset's sequences.
         output: the file.
         output_format: its format.
+        choices: how the joints are given.
         listener: is told how it goes.
     """
     dataset = outcomes.dataset
     converted: list[ConvertedSequence] = []
+    skeletons: set[str | None] = set()
     skipped = list(dataset.skipped)
     passed_over = dataset.passed_over
     with DatasetWriter(output, output_format) as writer:
@@ -57,11 +65,14 @@ def write_dataset(outcomes: Results[Outcome], output: Path, output_format: Forma
                     positions: Positions = {"positions_3d": outcome.positions_3d, "frame_rate": outcome.frame_rate}
                     writer.add(file.subject, file.name, positions)
                     converted.append(_record(file, outcome))
+                    skeletons.add(outcome.skeleton)
                 case Skipped(reason):
                     skipped.append(SkippedSequence(str(file), reason))
                 case NotASequence():
                     passed_over += 1
             listener.sequence_ends(file, outcome.source_frames if isinstance(outcome, Converted) else 0)
+        skeleton = skeletons.pop() if len(skeletons) == 1 else None
+        writer.metadata = Metadata(skeleton_named(skeleton) if skeleton else None, choices)
         if converted and dataset.left_out and output.exists():
             listener.warning(f"{output} is replaced, and lacks {dataset.left_out} sequences that --only leaves out")
     if not converted and output.exists():
@@ -99,6 +110,7 @@ def convert_tree(
     joint_regressor: str | os.PathLike[str] | None = None,
     *,
     joints: str | None = None,
+    skeleton: str | None = None,
     body_models: str | os.PathLike[str] | None = None,
     settings: Settings = Settings(),
     only: str | Iterable[str] = (),
@@ -117,14 +129,16 @@ def convert_tree(
         joint_regressor: a matrix (joints, 6890), or (joints, 10475) for SMPL-X alone, in a file.
         joints: in place of it, the name of a set of :data:`amass_joints.skeletons.JOINT_SETS`: joints straight from the
             kinematic tree.
+        skeleton: what the regressor's rows are, by the name of one of :data:`amass_joints.skeletons.SKELETONS`; None:
+            it is found out where it can be.
         body_models: the directory that holds ``smplh/`` and ``dmpls/``; None: where
             :func:`amass_joints.body_models.find_body_models` finds it.
         settings: how sequences are converted.
         only: globs on ``dataset/subject/sequence``; none: everything.
         keep_names: whether outputs are called as their directories and archives are, and not by the canonical names.
         prefer: ``smplh`` or ``smplx``: which release is taken of a motion that is there in both.
-        output_format: ``npz``, as AMASS-to-3DHPE writes it, or ``npz-flat``, without a pickle
-            (:mod:`amass_joints.datasets`).
+        output_format: ``npz``, as AMASS-to-3DHPE writes it, ``npz-flat``, without a pickle, or ``npz-stored``, also not
+            compressed (:mod:`amass_joints.datasets`).
         skip_existing: leave alone what has an output file.
         workers: how many sequences are converted at a time; None: as many as there are cores. Changes no result.
         listener: is told how it goes.
@@ -143,8 +157,14 @@ def convert_tree(
     datasets = find_datasets(Path(amass_dir), only, keep_names=keep_names, prefer=prefer)
     outputs = {dataset.name: out_dir / f"{dataset.name}.npz" for dataset in datasets}
     bodies = find_bodies(
-        joint_regressor, joints, body_models, dmpls=settings.dmpls, normalize_rows=settings.normalize_rows
+        joint_regressor,
+        joints,
+        body_models,
+        dmpls=settings.dmpls,
+        normalize_rows=settings.normalize_rows,
+        skeleton=skeleton,
     )
+    _check_choices(bodies, settings.choices)
     check_writable(out_dir)
     for output in outputs.values():
         check_target(output)
@@ -156,10 +176,10 @@ def convert_tree(
 
     def convert_one(file: SequenceFile, content: Path | bytes) -> Outcome:
         known = known_frame_rate(file.dataset, file.subject, file.name)
-        return convert_sequence(content, bodies, settings, known)
+        return convert_sequence(content, bodies, settings, known, str(file))
 
     reports = {
-        dataset.name: _left_alone(dataset, outputs[dataset.name], output_format, listener)
+        dataset.name: _left_alone(dataset, outputs[dataset.name], output_format, settings.choices, listener)
         for dataset in datasets
         if dataset.name in there_already
     }
@@ -179,7 +199,7 @@ def convert_tree(
         with closing(everything):
             for outcomes in everything:
                 name = outcomes.dataset.name
-                reports[name] = write_dataset(outcomes, outputs[name], output_format, listener)
+                reports[name] = write_dataset(outcomes, outputs[name], output_format, settings.choices, listener)
     if only and not any(report.already_there or report.converted or report.skipped for report in reports.values()):
         raise InputError(f"--only {' '.join(only)}: no sequence of {amass_dir} matches.")
     return Report(
@@ -188,6 +208,7 @@ def convert_tree(
             "out_dir": os.path.abspath(out_dir),
             "joint_regressor": None if joint_regressor is None else os.path.abspath(joint_regressor),
             "joints": joints,
+            "skeleton": skeleton,
             "body_models": os.path.abspath(bodies.directory),
             "only": list(only),
             "keep_names": keep_names,
@@ -212,6 +233,7 @@ def convert_file(
     joint_regressor: str | os.PathLike[str] | None = None,
     *,
     joints: str | None = None,
+    skeleton: str | None = None,
     body_models: str | os.PathLike[str] | None = None,
     settings: Settings = Settings(),
 ) -> Converted | Skipped:
@@ -224,8 +246,14 @@ def convert_file(
     """
     settings = _with_usable_device(settings, Listener())
     bodies = find_bodies(
-        joint_regressor, joints, body_models, dmpls=settings.dmpls, normalize_rows=settings.normalize_rows
+        joint_regressor,
+        joints,
+        body_models,
+        dmpls=settings.dmpls,
+        normalize_rows=settings.normalize_rows,
+        skeleton=skeleton,
     )
+    _check_choices(bodies, settings.choices)
     outcome = convert_sequence(Path(path), bodies, settings)
     if isinstance(outcome, NotASequence):
         return Skipped("it is no AMASS sequence: it holds neither 'poses' nor 'trans'")
@@ -238,6 +266,17 @@ def _with_usable_device(settings: Settings, listener: Listener) -> Settings:
         return settings
     listener.warning(f"{problem}: converting on the CPU instead, which gives the same joints up to rounding.")
     return replace(settings, device="cpu")
+
+
+def _check_choices(bodies: FoldedBodies, choices: Choices) -> None:
+    """See that joints can be given as chosen.
+
+    Raises:
+        InputError: they cannot: it is not known what they are, or they lack some.
+    """
+    if choices.order is not None or choices.root_relative:
+        skeleton = bodies.skeleton()
+        choices.arrange(np.zeros((1, len(skeleton.joints) if skeleton else 1, 3)), skeleton)
 
 
 def _get_ready(bodies: FoldedBodies, settings: Settings, model_types: set[str]) -> None:
@@ -282,11 +321,12 @@ def _used_bodies(bodies: FoldedBodies, reports: Iterable[DatasetReport]) -> tupl
     return tuple(found)
 
 
-def _left_alone(dataset: Dataset, output: Path, output_format: Format, listener: Listener) -> DatasetReport:
-    found = format_of(output)
+def _left_alone(
+    dataset: Dataset, output: Path, output_format: Format, choices: Choices, listener: Listener
+) -> DatasetReport:
     skipped: tuple[SkippedSequence, ...] = ()
-    if found != output_format:
-        what = "not a whole dataset of joints" if found is None else f"in the format {found}, not {output_format}"
+    what = _other_than_wanted(output, output_format, choices)
+    if what is not None:
         reason = f"{output} is left alone (--skip-existing), but is {what}: move it away to have it made anew"
         skipped = (SkippedSequence(dataset.name, reason),)
     report = DatasetReport(dataset.name, str(output), skipped=skipped, already_there=True)
@@ -294,6 +334,19 @@ def _left_alone(dataset: Dataset, output: Path, output_format: Format, listener:
         listener.sequence_ends(file, 0)
     listener.dataset_ends(report)
     return report
+
+
+def _other_than_wanted(output: Path, output_format: Format, choices: Choices) -> str | None:
+    found = format_of(output)
+    if found is None:
+        return "not a whole dataset of joints"
+    if found != output_format:
+        return f"in the format {found}, not {output_format}"
+    try:
+        found_choices = read_metadata(output).choices
+    except InputError as error:
+        return f"not as it should be ({error})"
+    return None if found_choices == choices else f"given otherwise ({found_choices}; not {choices})"
 
 
 def _record(file: SequenceFile, converted: Converted) -> ConvertedSequence:

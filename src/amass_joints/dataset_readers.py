@@ -1,4 +1,4 @@
-"""Datasets of joints read without ever unpickling anything: ``npz`` and ``npz-flat`` (:mod:`.datasets`).
+"""Datasets of joints read without ever unpickling anything, in all formats of :mod:`.datasets`.
 
 A pickle is parsed by :mod:`.pickle_opcodes`, which only notes what it asks for. Of that, nothing is made here but dicts
 with text keys, arrays of float32 and float64, and numbers. Python's own unpickler is not used, not even with a
@@ -14,12 +14,23 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
 from amass_joints.arrays import ArrayFileError, ArrayReader, listed
-from amass_joints.datasets import CHUNK, INDEX, INDEX_BEGINS, PICKLED, Positions, PositionsTree, check
+from amass_joints.datasets import (
+    INDEX,
+    INDEX_BEGINS,
+    PICKLED,
+    Positions,
+    PositionsTree,
+    StoredSequence,
+    check,
+)
+from amass_joints.metadata import NAMES, Metadata
+from amass_joints.npz_writing import CHUNK
 from amass_joints.pickle_opcodes import (
     MOST_STEPS,
     Class,
@@ -37,39 +48,125 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zipfile import ZipInfo
 
+MOST_OF_METADATA = 1 << 16
+"""Bytes of an array of metadata."""
+
 MOST_OF_INDEX = 1 << 22
 """Bytes of the index in a small file; in a large one, four for each of its own. Sequences take more."""
 
 
 def read(path: Path) -> PositionsTree:
-    """Read a dataset in either format.
+    """Read a dataset in any format.
 
     Raises:
         ArrayFileError: it is none.
         Exception: whatever :mod:`zipfile` makes of damaged archives.
     """
-    size = path.stat().st_size
     with open(path, "rb") as file:
         archive = Zip(file)
-        members = {member.filename: member for member in archive.members}
-        if len(members) < len(archive.members):
-            raise ArrayFileError("it has two members of one name")
+        members = _members(archive)
+        _metadata(archive, members)  # refused here if it makes no sense
         if pickled := members.get(f"{PICKLED}.npy"):
             return _read_pickled(archive, pickled)
-        if index := members.pop(f"{INDEX}.npy", None):
-            return _read_flat(archive, index, members, size)
-    raise ArrayFileError(f"it has neither '{PICKLED}' nor '{INDEX}' (it has {listed(tuple(map(repr, members)))})")
+        tree: PositionsTree = {}
+        for subject, name, positions in _read_flat(archive, members):
+            tree.setdefault(subject, {})[name] = positions
+        return tree
 
 
-# -------------------------------------------------------------------------------------------------- npz-flat
+def sequences(path: Path) -> Iterator[tuple[str, str, Positions]]:
+    """Read a dataset as :func:`read` does, sequence by sequence: subject, name, positions."""
+    with open(path, "rb") as file:
+        archive = Zip(file)
+        members = _members(archive)
+        if f"{PICKLED}.npy" not in members:
+            yield from _read_flat(archive, members)
+            return
+    tree = read(path)
+    for subject in list(tree):
+        of_subject = tree.pop(subject)
+        for name in list(of_subject):
+            yield subject, name, of_subject.pop(name)
 
 
-def _read_flat(archive: Zip, index: ZipInfo, members: dict[str, ZipInfo], size: int) -> PositionsTree:
-    tree: PositionsTree = {}
-    sequences = list(_sequences(_open(archive, index), max(MOST_OF_INDEX, 4 * size)))
-    if {f"{key}.npy" for _, _, key, _, _ in sequences} != set(members) or len(sequences) != len(members):
-        raise ArrayFileError(f"its index lists {len(sequences)} arrays, which are not the {len(members)} that it has")
-    left = max(FREE_EXPANSION, MOST_EXPANSION * size)  # what several members share counts as often
+def metadata_of(path: Path) -> Metadata:
+    """Read what a dataset says of itself.
+
+    Raises:
+        ArrayFileError: it is none.
+        Exception: whatever :mod:`zipfile` makes of damaged archives.
+    """
+    with open(path, "rb") as file:
+        archive = Zip(file)
+        return _metadata(archive, _members(archive))
+
+
+def _metadata(archive: Zip, members: dict[str, ZipInfo]) -> Metadata:
+    if f"{INDEX}.npy" in members:
+        return Metadata.from_entries(_read_index(archive, members))
+    entries: dict[str, Any] = {}
+    for name in NAMES:
+        if member := members.get(f"{name}.npy"):
+            if member.file_size > MOST_OF_METADATA:
+                raise ArrayFileError(f"its {name} has {member.file_size} bytes, expected at most {MOST_OF_METADATA}")
+            entries[name] = _open(archive, member).read().tolist()
+    if "choices" in entries:
+        entries["choices"] = json.loads(entries["choices"])
+    return Metadata.from_entries(entries)
+
+
+def _members(archive: Zip) -> dict[str, ZipInfo]:
+    members = {member.filename: member for member in archive.members}
+    if len(members) < len(archive.members):
+        raise ArrayFileError("it has two members of one name")
+    if f"{PICKLED}.npy" not in members and f"{INDEX}.npy" not in members:
+        raise ArrayFileError(f"it has neither '{PICKLED}' nor '{INDEX}' (it has {listed(tuple(map(repr, members)))})")
+    return members
+
+
+# -------------------------------------------------------------------------------------- npz-flat and npz-stored
+
+
+def stored_sequences(path: Path) -> list[StoredSequence] | None:
+    """Say where the sequences of a dataset lie in its file; None where they are compressed or in another byte order.
+
+    Raises:
+        ArrayFileError: it is no dataset.
+        Exception: whatever :mod:`zipfile` makes of damaged archives.
+    """
+    stored = []
+    with open(path, "rb") as file:
+        archive = Zip(file)
+        members = _members(archive)
+        if f"{PICKLED}.npy" in members:
+            return None
+        for subject, name, frame_rate, reader in _arrays(archive, members):
+            shape, dtype, place = reader.header.shape, reader.header.dtype, reader.place
+            if place is None or reader.header.fortran_order or not dtype.isnative:
+                return None
+            check(np.broadcast_to(np.zeros((), dtype), shape), frame_rate)
+            stored.append(StoredSequence(subject, name, shape, dtype, frame_rate, place))
+    return stored
+
+
+def _read_flat(archive: Zip, members: dict[str, ZipInfo]) -> Iterator[tuple[str, str, Positions]]:
+    for subject, name, frame_rate, reader in _arrays(archive, members):
+        array = reader.read()
+        check(array, frame_rate)
+        yield subject, name, {"positions_3d": array, "frame_rate": frame_rate}
+
+
+def _arrays(archive: Zip, members: dict[str, ZipInfo]) -> Iterator[tuple[str, str, float, ArrayReader]]:
+    """Give subject, name, frame rate and the array of each sequence, before it is read."""
+    sequences = list(_sequences(_read_index(archive, members)))
+    others = set(members) - {f"{INDEX}.npy"}
+    if {f"{key}.npy" for _, _, key, _, _ in sequences} != others or len(sequences) != len(others):
+        raise ArrayFileError(f"its index lists {len(sequences)} arrays, which are not the {len(others)} that it has")
+    names = Counter((subject, name) for subject, name, _, _, _ in sequences)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise ArrayFileError(f"it has {'/'.join(twice[0])!r:.100} twice")
+    left = max(FREE_EXPANSION, MOST_EXPANSION * archive.size)  # what several members share counts as often
     for subject, name, key, frame_rate, shape in sequences:
         reader = _open(archive, members[f"{key}.npy"])
         if reader.header.shape != shape:
@@ -77,18 +174,15 @@ def _read_flat(archive: Zip, index: ZipInfo, members: dict[str, ZipInfo], size: 
         left -= math.prod(shape) * reader.header.dtype.itemsize
         if left < 0:
             raise ArrayFileError("its arrays hold far more than the file does")
-        array = reader.read()
-        check(array, frame_rate)
-        _add(tree.setdefault(subject, {}), name, {"positions_3d": array, "frame_rate": frame_rate})
-    return tree
+        yield subject, name, frame_rate, reader
 
 
 def _open(archive: Zip, member: ZipInfo) -> ArrayReader:
     return ArrayReader(archive.open(member), member.file_size, member.filename)
 
 
-def _sequences(reader: ArrayReader, most: int) -> Iterator[tuple[str, str, str, float, tuple[int, int, int]]]:
-    """Give subject, name, array, frame rate and shape of each sequence."""
+def _read_index(archive: Zip, members: dict[str, ZipInfo]) -> dict[str, Any]:
+    reader, most = _open(archive, members[f"{INDEX}.npy"]), max(MOST_OF_INDEX, 4 * archive.size)
     if reader.header.dtype != np.uint8 or len(reader.header.shape) != 1 or reader.header.shape[0] > most:
         raise ArrayFileError(
             f"its index is {reader.header.shape} of {reader.header.dtype}, expected JSON in at most {most} of uint8"
@@ -97,6 +191,11 @@ def _sequences(reader: ArrayReader, most: int) -> Iterator[tuple[str, str, str, 
     if not isinstance(index, dict) or any(index.get(name) != value for name, value in INDEX_BEGINS.items()):
         begins = {name: index.get(name) for name in INDEX_BEGINS} if isinstance(index, dict) else type(index).__name__
         raise ArrayFileError(f"its index is {begins}, expected {INDEX_BEGINS}, which this version reads")
+    return index
+
+
+def _sequences(index: dict[str, Any]) -> Iterator[tuple[str, str, str, float, tuple[int, int, int]]]:
+    """Give subject, name, array, frame rate and shape of each sequence."""
     for one in index["sequences"]:
         match one:
             case {

@@ -1,4 +1,4 @@
-"""The output archive: one ``.npz`` per dataset, in one of two formats with the same content.
+"""The output archive: one ``.npz`` per dataset, in one of three formats with the same content.
 
 ``npz``, as Uplift and Upsample and its readers expect it: one pickle. ``np.load(path, allow_pickle=True)``
 ``["positions_3d"].item()`` gives, in metres, world frame, z up::
@@ -14,7 +14,10 @@ The array ``index`` holds JSON, as bytes, which every reader of arrays knows:
 
 The index alone says which array is whose: in an array's name, what is not printable stands as ``%0A``.
 
-:func:`load` reads both, and runs no code that is in them (:mod:`.dataset_readers`).
+``npz-stored`` is ``npz-flat`` that is not compressed: its arrays can be mapped into memory where they lie in the file.
+
+All of them say what their joints are (:mod:`.metadata`): ``npz`` in arrays beside the pickle, the others in the index.
+:func:`load` reads them, and runs no code that is in them (:mod:`.dataset_readers`).
 """
 
 from __future__ import annotations
@@ -25,18 +28,19 @@ import os
 import pickle
 import stat
 import struct
-from contextlib import ExitStack
-from functools import lru_cache
-from io import BytesIO
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
 import numpy as np
-from numpy.lib import format as npy_format
 
 from amass_joints.deflate import DeflatedArchive
 from amass_joints.errors import InputError
 from amass_joints.files import written_whole
+from amass_joints.metadata import NAMES, Metadata
+from amass_joints.npz_writing import array_begins, array_key, npy_header, opcodes, write_array, write_member
 from amass_joints.zips import Zip
 
 if TYPE_CHECKING:
@@ -52,25 +56,35 @@ class Positions(TypedDict):
     """Hz."""
 
 
+@dataclass(frozen=True)
+class StoredSequence:
+    """Where a sequence lies in a file of ``npz-stored``."""
+
+    subject: str
+    name: str
+    shape: tuple[int, ...]
+    """(frames, joints, 3)"""
+    dtype: np.dtype[np.generic]
+    """float32 or float64."""
+    frame_rate: float
+    """Hz."""
+    place: int
+    """Where in the file its positions begin, in C's order and the machine's byte order."""
+
+
 PositionsTree: TypeAlias = dict[str, dict[str, Positions]]
 """{subject: {sequence: Positions}}"""
 
-Format = Literal["npz", "npz-flat"]
-"""How a dataset is written: as one pickle, or as plain arrays."""
+Format = Literal["npz", "npz-flat", "npz-stored"]
+"""How a dataset is written: as one pickle, or as plain arrays, or as those, but not compressed."""
 
 PICKLED = "positions_3d"
 """The one array of ``npz``."""
 
 INDEX = "index"
-"""The array of ``npz-flat`` that says what the others are."""
+"""The array of ``npz-flat`` and ``npz-stored`` that says what the others are."""
 
 INDEX_BEGINS = {"format": "amass-joints npz-flat", "version": 1}
-
-CHUNK = 1 << 20
-"""Bytes of an array that are deflated at a time."""
-
-LONGEST_KEY = 1000
-"""Characters of an array's name; a zip archive has room for 65,535 bytes."""
 
 
 def check(array: np.ndarray, frame_rate: float) -> None:
@@ -88,13 +102,13 @@ def check(array: np.ndarray, frame_rate: float) -> None:
 # ----------------------------------------------------------------------------------------------------- writing
 
 
-def save(path: Path, tree: PositionsTree, format: Format = "npz") -> None:
+def save(path: Path, tree: PositionsTree, format: Format = "npz", metadata: Metadata = Metadata()) -> None:
     """Write one dataset. The file appears under its name when it is complete.
 
     Raises:
         InputError: it cannot be written.
     """
-    with DatasetWriter(path, format) as writer:
+    with DatasetWriter(path, format, metadata) as writer:
         for subject, sequences in tree.items():
             for name, positions in sequences.items():
                 writer.add(subject, name, positions)
@@ -106,8 +120,10 @@ class DatasetWriter:
     The file appears under its name when the ``with`` statement ends, if there was a sequence, and no error.
     """
 
-    def __init__(self, path: Path, format: Format = "npz") -> None:
-        self._path, self._layout_of = path, FORMATS[format]
+    def __init__(self, path: Path, format: Format = "npz", metadata: Metadata = Metadata()) -> None:
+        self.metadata = metadata
+        """What the file says of itself in the end; may be put in until then."""
+        self._path, self._layout_of, self._stored = path, FORMATS[format], format == "npz-stored"
         self._open = ExitStack()
         self._layout: _Layout | None = None
         self._subjects: list[str] = []
@@ -119,7 +135,7 @@ class DatasetWriter:
     def __exit__(self, *exception: Any) -> None:
         if self._layout is not None and exception[0] is None:
             with self._open:
-                self._layout.end()
+                self._layout.end(self.metadata)
                 self._archive.close()
         else:
             self._open.__exit__(*exception)
@@ -142,7 +158,8 @@ class DatasetWriter:
             raise ValueError(f"subject {subject!r} has two sequences {name!r}")
         self._names.add(name)
         if self._layout is None:
-            self._archive = DeflatedArchive(self._open.enter_context(written_whole(self._path)))
+            stream = self._open.enter_context(written_whole(self._path))
+            self._archive = DeflatedArchive(stream, stored=self._stored)
             self._layout = self._layout_of(self._archive)
         array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         self._layout.add(subject, name, array, frame_rate)
@@ -154,14 +171,8 @@ class _Layout(Protocol):
     def add(self, subject: str, name: str, array: Float[np.ndarray, "frames joints 3"], frame_rate: float) -> None:
         """Write a sequence."""
 
-    def end(self) -> None:
+    def end(self, metadata: Metadata) -> None:
         """Write what comes after the last one."""
-
-
-def _write_array(archive: DeflatedArchive, array: np.ndarray) -> None:
-    data = array.reshape(-1).view(np.uint8).data
-    for start in range(0, len(data), CHUNK):  # or all of a long sequence would be there deflated, too
-        archive.write(data[start : start + CHUNK])
 
 
 class _Pickled:
@@ -176,58 +187,47 @@ class _Pickled:
         self._archive = archive
         self._subject: str | None = None
         archive.begin(f"{PICKLED}.npy")
-        archive.write(_header({"descr": "|O", "fortran_order": False, "shape": ()}))
-        archive.write(pickle.PROTO + b"\4" + _array_begins(np.empty((), object)) + pickle.EMPTY_LIST)
+        archive.write(npy_header({"descr": "|O", "fortran_order": False, "shape": ()}))
+        archive.write(pickle.PROTO + b"\4" + array_begins(np.empty((), object)) + pickle.EMPTY_LIST)
         archive.write(pickle.EMPTY_DICT + pickle.MARK)
 
     def add(self, subject: str, name: str, array: Float[np.ndarray, "frames joints 3"], frame_rate: float) -> None:
         if subject != self._subject:
             ends_the_one_before = b"" if self._subject is None else pickle.SETITEMS
-            self._archive.write(ends_the_one_before + _opcodes(subject) + pickle.EMPTY_DICT + pickle.MARK)
+            self._archive.write(ends_the_one_before + opcodes(subject) + pickle.EMPTY_DICT + pickle.MARK)
             self._subject = subject
         self._archive.write(
-            _opcodes(name)
+            opcodes(name)
             + pickle.EMPTY_DICT
             + pickle.MARK
-            + _opcodes("positions_3d")
-            + _array_begins(array)
+            + opcodes("positions_3d")
+            + array_begins(array)
             + pickle.BINBYTES8
             + struct.pack("<Q", array.nbytes)
         )
-        _write_array(self._archive, array)
-        frame_rate_too = _opcodes("frame_rate") + _opcodes(frame_rate)
+        write_array(self._archive, array)
+        frame_rate_too = opcodes("frame_rate") + opcodes(frame_rate)
         self._archive.write(pickle.TUPLE + pickle.BUILD + frame_rate_too + pickle.SETITEMS)
 
-    def end(self) -> None:
+    def end(self, metadata: Metadata) -> None:
         # Ends the last subject's dict, the dict of subjects, the list that holds it, and the array's state.
         self._archive.write(pickle.SETITEMS * 2 + pickle.APPEND + pickle.TUPLE + pickle.BUILD + pickle.STOP)
         self._archive.end()
-
-
-def _array_begins(array: np.ndarray) -> bytes:
-    """Give the opcodes that make an empty array, and begin the tuple of its state, which ends with its data.
-
-    (The state: see the source of ``ndarray.__setstate__``; version, shape, dtype, whether in Fortran's order, data.)
-    """
-    state = _opcodes(1) + _opcodes(array.shape) + _opcodes(array.dtype) + _opcodes(False)
-    return _opcodes(np.ndarray) + _opcodes(((0,), "b")) + pickle.REDUCE + pickle.MARK + state
-
-
-@lru_cache(maxsize=1024, typed=True)
-def _opcodes(value: Any) -> bytes:
-    """Give the opcodes that put a value on the unpickler's stack: its pickle, without what begins and ends one."""
-    return pickle.dumps(value, protocol=3)[2:-1]
+        for name, entry in metadata.entries().items():
+            text = json.dumps(entry) if isinstance(entry, dict) else entry
+            array = np.array(text)
+            write_member(self._archive, name, array.astype(array.dtype.newbyteorder("<")))
 
 
 class _Flat:
-    """An array for each sequence, and the index."""
+    """An array for each sequence, and the index. Whether they are compressed is the archive's matter."""
 
     def __init__(self, archive: DeflatedArchive) -> None:
         self._archive = archive
         self._sequences: list[dict[str, object]] = []
 
     def add(self, subject: str, name: str, array: Float[np.ndarray, "frames joints 3"], frame_rate: float) -> None:
-        key = _key(subject, name, len(self._sequences))
+        key = array_key(subject, name, len(self._sequences))
         frames, joints, _ = array.shape
         self._sequences.append(
             {
@@ -239,48 +239,15 @@ class _Flat:
                 "joints": joints,
             }
         )
-        self._write(key, array)
+        write_member(self._archive, key, array)
 
-    def end(self) -> None:
-        index = {**INDEX_BEGINS, "units": "metres", "axes": ["frames", "joints", "xyz"], "up": "z"}
-        self._write(INDEX, np.frombuffer(json.dumps({**index, "sequences": self._sequences}).encode(), np.uint8))
-
-    def _write(self, key: str, array: np.ndarray) -> None:
-        self._archive.begin(f"{key}.npy")
-        self._archive.write(_header(npy_format.header_data_from_array_1_0(array)))
-        _write_array(self._archive, array)
-        self._archive.end()
+    def end(self, metadata: Metadata) -> None:
+        index = {**INDEX_BEGINS, "axes": ["frames", "joints", "xyz"], **metadata.entries()}
+        text = json.dumps({**index, "sequences": self._sequences})
+        write_member(self._archive, INDEX, np.frombuffer(text.encode(), np.uint8))
 
 
-def _key(subject: str, name: str, number: int) -> str:
-    """Name the array of a sequence, which no other one is named like.
-
-    In names, ``%`` stands before two hexadecimal digits, but for one that was too long.
-    """
-    key = f"{_escaped(subject)}/{_escaped(name)}"
-    if key.endswith(".npy"):  # which NumPy takes for the member's name, and not the array's
-        key = key.removesuffix(".npy") + "%2Enpy"
-    return key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}%...{number}"
-
-
-def _escaped(name: str) -> str:
-    if name in (".", ".."):  # where archives are unpacked, these lead elsewhere
-        return "%2E" * len(name)
-    # zipfile has its own ideas of backslashes, on Windows.
-    return "".join(c if c.isprintable() and c not in "%/\\" else _percent(c) for c in name)
-
-
-def _percent(character: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
-
-
-def _header(data: dict[str, Any]) -> bytes:
-    header = BytesIO()
-    npy_format.write_array_header_1_0(header, data)
-    return header.getvalue()
-
-
-FORMATS: dict[Format, type[_Pickled | _Flat]] = {"npz": _Pickled, "npz-flat": _Flat}
+FORMATS: dict[Format, type[_Pickled | _Flat]] = {"npz": _Pickled, "npz-flat": _Flat, "npz-stored": _Flat}
 """The formats, and how their archives are laid out."""
 
 
@@ -288,11 +255,11 @@ FORMATS: dict[Format, type[_Pickled | _Flat]] = {"npz": _Pickled, "npz-flat": _F
 
 
 def load(path: str | os.PathLike[str]) -> PositionsTree:
-    """Read one dataset in either format, safely: no code in the file is run.
+    """Read one dataset in any of the formats, safely: no code in the file is run.
 
     Returns:
         ``{subject: {sequence: {"positions_3d": (frames, joints, 3) float32 or float64, "frame_rate": Hz}}}``, positions
-        in metres, world frame, z up, in the order of the file.
+        in metres, world frame, z up, unless its metadata says otherwise, in the order of the file.
 
     Raises:
         InputError: the file cannot be read, or is no such dataset, or promises more than it can hold.
@@ -300,10 +267,55 @@ def load(path: str | os.PathLike[str]) -> PositionsTree:
     # Not imported above: converting does without.
     from amass_joints.dataset_readers import read
 
+    with _readable(path):
+        return read(Path(path))
+
+
+def iterate(path: str | os.PathLike[str]) -> Iterator[tuple[str, str, Positions]]:
+    """Read one dataset as :func:`load` does, sequence by sequence: subject, name, positions.
+
+    Of ``npz-flat`` and ``npz-stored``, one sequence is in memory at a time. An ``npz`` is read whole first.
+
+    Raises:
+        InputError: as :func:`load`, also in the middle.
+    """
+    from amass_joints.dataset_readers import sequences
+
+    with _readable(path):
+        yield from sequences(Path(path))
+
+
+def read_metadata(path: str | os.PathLike[str]) -> Metadata:
+    """Read what a dataset says of itself, and nothing of its motions.
+
+    Raises:
+        InputError: as :func:`load`.
+    """
+    from amass_joints.dataset_readers import metadata_of
+
+    with _readable(path):
+        return metadata_of(Path(path))
+
+
+def stored_sequences(path: str | os.PathLike[str]) -> list[StoredSequence] | None:
+    """Say where in the file of a dataset its sequences lie, to be mapped into memory; None where they cannot be.
+
+    Raises:
+        InputError: as :func:`load`.
+    """
+    from amass_joints import dataset_readers
+
+    with _readable(path):
+        return dataset_readers.stored_sequences(Path(path))
+
+
+@contextmanager
+def _readable(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn everything that a file can do wrong into an error for people."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
             raise InputError(f"{os.fspath(path)}: cannot be read: it is no regular file.")
-        return read(Path(path))
+        yield
     except InputError:
         raise
     except OSError as error:
@@ -326,7 +338,7 @@ def _reason(error: Exception) -> str:
 
 
 def format_of(path: str | os.PathLike[str]) -> Format | None:
-    """Say which format a file is in, by what its zip directory lists; None where it is neither, or is truncated."""
+    """Say which format a file is in, by what its zip directory lists; None where it is none, or is truncated."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return None
@@ -338,8 +350,9 @@ def format_of(path: str | os.PathLike[str]) -> Format | None:
     # What lost bytes in the middle has its members earlier than its directory says.
     if not members or len(names) < len(members) or members[0].header_offset != 0:
         return None
-    if names == {f"{PICKLED}.npy"}:
-        return "npz"
+    if f"{PICKLED}.npy" in names:
+        return "npz" if names <= {f"{name}.npy" for name in (PICKLED, *NAMES)} else None
     others = names - {f"{INDEX}.npy"}
-    is_flat = others and len(others) < len(names) and all("/" in name and name.endswith(".npy") for name in others)
-    return "npz-flat" if is_flat else None
+    if not (others and len(others) < len(names) and all("/" in name and name.endswith(".npy") for name in others)):
+        return None
+    return "npz-flat" if members[0].compress_type else "npz-stored"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from amass_joints.arrays import shortened
 from amass_joints.body_models import MODEL_TYPES
+from amass_joints.choices import Choices
 from amass_joints.finding import SkippedSequence
 from amass_joints.report import DatasetReport, Listener, Report, VerifiedDataset
 from amass_joints.scan import DatasetScan, ModelFile, total
@@ -37,7 +38,7 @@ def listener(quiet: bool) -> Listener:
     """Choose how a run is shown."""
     if quiet:
         return Quiet()
-    if not _in_a_terminal():
+    if not in_a_terminal():
         return Lines()
     from amass_joints.progress import Bar
 
@@ -46,9 +47,9 @@ def listener(quiet: bool) -> Listener:
 
 def show(report: Report) -> None:
     """Print the end of a run: the table, what was skipped, what else there is to know."""
-    if _in_a_terminal():
+    if in_a_terminal():
         columns = ("dataset", "sequences", "hours", "frames in", "frames out", "skipped", "seconds")
-        _show_table("Converted", columns, [[one.name, *_cells(one)] for one in (*report.datasets, report.total)])
+        show_table("Converted", columns, [[one.name, *_cells(one)] for one in (*report.datasets, report.total)])
     else:
         say(_line(report.total))
     _show_skips(report.skipped, _ALL)
@@ -57,6 +58,7 @@ def show(report: Report) -> None:
         where = "Compared with the whole mesh, at a random frame each"
         say(f"{where}: {len(verified):,} sequences; largest error {max(verified):.1e} m.")
     _show_some("Doubtful", report.doubts, _ALL)
+    _show_joints(report)
     _show_row_sums(report)
     stiff = sum(not one.soft_tissue for one in report.total.converted)
     if stiff and report.options["dmpls"]:
@@ -86,11 +88,11 @@ def show_verification(verification: Verification, quiet: bool) -> None:
 
     datasets = verification.datasets
     sequences, frames = sum(one.sequences for one in datasets), sum(one.frames for one in datasets)
-    if not quiet and _in_a_terminal():
+    if not quiet and in_a_terminal():
         columns = ("dataset", "sequences", "frames", "largest error, m", "median error, m", "problems")
         rows = [_verified_cells(one) for one in datasets]
         total = ["total", f"{sequences:,}", f"{frames:,}", "", "", f"{sum(len(one.problems) for one in datasets):,}"]
-        _show_table("Compared with the whole mesh", columns, [*rows, total])
+        show_table("Compared with the whole mesh", columns, [*rows, total])
     _show_some("Problems", [problem for one in datasets for problem in one.problems], _ALL, error=quiet)
     compared = f"{frames:,} frames of {sequences:,} sequences compared"
     if verification.not_converted:
@@ -129,8 +131,8 @@ def show_scan(datasets: list[DatasetScan], files: list[ModelFile], command: str)
         for one in (*datasets, everything)
     ]
     columns = ("dataset", "variant", "sequences", "hours", "frames", "Hz", "genders", "without DMPLs", "skipped")
-    if _in_a_terminal():
-        _show_table("Found", columns, rows)
+    if in_a_terminal():
+        show_table("Found", columns, rows)
     else:
         for name, *cells in rows:
             named = (f"{column} {cell}" for column, cell in zip(columns[1:], cells, strict=True) if cell)
@@ -155,7 +157,8 @@ def show_scan(datasets: list[DatasetScan], files: list[ModelFile], command: str)
     say(f"  {command}")
 
 
-def _in_a_terminal() -> bool:
+def in_a_terminal() -> bool:
+    """Whether people see what is printed as it comes."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
@@ -186,7 +189,8 @@ class Lines(Quiet):
         say(_line(report) if isinstance(report, DatasetReport) else _verified_line(report))
 
 
-def _show_table(title: str, columns: tuple[str, ...], rows: list[list[str]]) -> None:
+def show_table(title: str, columns: tuple[str, ...], rows: list[list[str]]) -> None:
+    """Print a table, whose last row is the total."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -245,6 +249,18 @@ def _show_some(title: str, lines: list[str], where_else: str, *, error: bool = F
         say(f"  {shortened(line, LONGEST_LINE)}", error=error)
     if len(lines) > SHOWN:
         say(f"  and {len(lines) - SHOWN} more{where_else}", error=error)
+
+
+def _show_joints(report: Report) -> None:
+    choices = Choices(**report.options["choices"])
+    for name in sorted({str(body.skeleton) for body in report.bodies}):
+        if name != "None":
+            how = "as named" if report.options["skeleton"] or report.options["joints"] else "found out from the body"
+            say(f"The joints are those of {name}, {how}.")
+        else:
+            say("What the joints are is not known, and the files do not say it: --skeleton names them.")
+    if choices != Choices():
+        say(f"Chosen: {choices}.")
 
 
 def _show_row_sums(report: Report) -> None:

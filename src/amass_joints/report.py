@@ -137,7 +137,7 @@ class Report:
     """The bodies that were used."""
     datasets: tuple[DatasetReport, ...]
     seconds: float
-    versions: Mapping[str, str] = field(default_factory=lambda: _versions())
+    versions: Mapping[str, str] = field(default_factory=lambda: versions_in_use())
 
     @property
     def skipped(self) -> list[SkippedSequence]:
@@ -273,7 +273,8 @@ def _numbers(dataset: DatasetReport) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions_in_use() -> dict[str, str]:
+    """Say which versions there are of this program, and of what its results may depend on."""
     import importlib.metadata  # which takes its time, and reports are not always saved
 
     return {

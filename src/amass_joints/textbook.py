@@ -17,6 +17,7 @@ import numpy as np
 from amass_joints import mesh
 from amass_joints.amass import is_same_rate
 from amass_joints.bodies import FoldedBodies, WholeBody
+from amass_joints.choices import Choices
 from amass_joints.datasets import Positions
 from amass_joints.regressors import JointRegressor
 from amass_joints.sequences import FRAME_RATES, NotASequence, OpenSequence, Skipped, use_sequence
@@ -59,6 +60,8 @@ def compare(
     replaced_frame_rate: float | None,
     num_frames: int,
     seed: int | tuple[int, ...] = 0,
+    choices: Choices = Choices(),
+    name: str = "",
 ) -> Comparison | Skipped | NotASequence:
     """Compare random frames of a converted sequence with what the whole mesh gives.
 
@@ -70,10 +73,15 @@ def compare(
         replaced_frame_rate: Hz, which the conversion took in place of the file's, if that differs; None: the file's.
         num_frames: how many output frames are drawn, of those that there are.
         seed: of the draw.
+        choices: how its joints are given.
+        name: ``dataset/subject/sequence``, by which published choices know it.
+
+    Raises:
+        InputError: a body model is broken, or joints cannot be given as chosen.
     """
 
     def use(sequence: OpenSequence) -> Comparison | Skipped:
-        return _compare(positions, sequence, bodies, replaced_frame_rate, num_frames, seed)
+        return _compare(positions, sequence, bodies, replaced_frame_rate, num_frames, seed, choices, name)
 
     return use_sequence(file, use, dmpls=dmpls)
 
@@ -85,6 +93,8 @@ def _compare(
     replaced_frame_rate: float | None,
     num_frames: int,
     seed: int | tuple[int, ...],
+    choices: Choices,
+    name: str,
 ) -> Comparison | Skipped:
     source = sequence.summary
     body = bodies.get_whole(source)
@@ -96,19 +106,26 @@ def _compare(
     found, target = positions["positions_3d"], positions["frame_rate"]
     if not FRAME_RATES[0] <= target <= FRAME_RATES[1]:
         return _wrong(f"its frame rate is {target:g} Hz, expected {FRAME_RATES[0]:g} to {FRAME_RATES[1]:g} Hz")
+    skeleton = bodies.rest_pose(source.model_type.name, source.gender).skeleton
     num_joints = len(body.joints.matrix if isinstance(body.joints, JointRegressor) else body.joints)
+    num_joints = choices.arrange(np.zeros((1, num_joints, 3)), skeleton).shape[1]
     if found.shape[1] != num_joints:
         return _wrong(f"it has {found.shape[1]} joints, expected {num_joints}")
     step = Fraction(frame_rate) / Fraction(target)  # exact: floats are rationals
     count = min(source.frames // step, (source.frames - 1) // step + 1)
-    if not len(found) or len(found) != count:
+    kept = choices.kept(name, int(count), target) if count else slice(0)
+    if isinstance(kept, Skipped):
+        return kept
+    numbers = range(int(count))[kept]
+    if not len(found) or len(found) != len(numbers):
+        that_many = "that many" if len(numbers) == count else f"that many are kept of {count}, which"
         return _wrong(
-            f"it has {len(found)} frames, expected {count}: that many at {target:g} Hz are {source.frames} frames at "
-            f"{frame_rate:g} Hz"
+            f"it has {len(found)} frames, expected {len(numbers)}: {that_many} at {target:g} Hz are {source.frames} "
+            f"frames at {frame_rate:g} Hz"
         )
-    drawn = np.sort(np.random.default_rng(seed).choice(count, min(num_frames, count), replace=False))
-    before = [int(frame * step) for frame in drawn.tolist()]
-    after_weight = [float(frame * step % 1) for frame in drawn.tolist()]
+    drawn = np.sort(np.random.default_rng(seed).choice(len(numbers), min(num_frames, len(numbers)), replace=False))
+    before = [int(numbers[frame] * step) for frame in drawn.tolist()]
+    after_weight = [float(numbers[frame] * step % 1) for frame in drawn.tolist()]
     needed = {at for frame, weight in zip(before, after_weight, strict=True) for at in (frame, frame + (weight > 0))}
     joints = _textbook_joints(sequence, body, needed)
     expected = np.array(
@@ -117,12 +134,15 @@ def _compare(
             for frame, weight in zip(before, after_weight, strict=True)
         ]
     )
+    farthest = float(np.abs(expected).max())  # where the joints are in the world: that is what they were rounded at
+    expected = choices.arrange(expected, skeleton)
+    metre = 1000 if choices.units == "mm" else 1
     with np.errstate(invalid="ignore", over="ignore"):
-        errors = np.linalg.norm(found[drawn].astype(np.float64) - expected, axis=2)
+        errors = np.linalg.norm(found[drawn].astype(np.float64) - expected, axis=2) / metre
     errors = np.where(np.isfinite(errors), errors, np.inf)
     allowed = TOLERANCE
     if found.dtype == np.float32:
-        allowed = max(allowed, ROUNDINGS * float(np.spacing(np.float32(np.abs(expected).max()))))
+        allowed = max(allowed, ROUNDINGS * float(np.spacing(np.float32(farthest))))
     problem = f"{errors.max():.1e} m from the mesh, expected at most {allowed:g} m" if errors.max() > allowed else None
     return Comparison(drawn, errors, problem)
 

@@ -20,7 +20,7 @@ from amass_joints.amass import known_frame_rate
 from amass_joints.arrays import listed
 from amass_joints.bodies import FoldedBodies, find_bodies
 from amass_joints.conversion import Converted, Settings, convert_sequence
-from amass_joints.datasets import PositionsTree, load
+from amass_joints.datasets import PositionsTree, load, read_metadata
 from amass_joints.errors import InputError
 from amass_joints.files import written_whole
 from amass_joints.finding import SequenceFile, Variant, as_globs, find_datasets, is_wanted
@@ -75,6 +75,7 @@ def verify_tree(
     joint_regressor: str | os.PathLike[str] | None = None,
     *,
     joints: str | None = None,
+    skeleton: str | None = None,
     body_models: str | os.PathLike[str] | None = None,
     settings: Settings = Settings(),
     only: str | Iterable[str] = (),
@@ -93,8 +94,10 @@ def verify_tree(
         joint_regressor: what they were converted with, as are the arguments that follow; see
             :func:`amass_joints.convert.convert_tree`.
         joints: in place of it, the name of a set of joints.
+        skeleton: what the regressor's rows are, if that was named.
         body_models: the directory of the body models.
-        settings: of these, ``dmpls``, ``fix_frame_rates`` and ``normalize_rows`` matter; rate and dtype are the files'.
+        settings: of these, ``dmpls``, ``fix_frame_rates`` and ``normalize_rows`` matter; rate, dtype and choices are
+            the files'.
         only: globs on ``dataset/subject/sequence``; none: everything.
         keep_names: whether outputs are called as their directories are.
         prefer: which release was taken of a motion that is there in both.
@@ -121,7 +124,12 @@ def verify_tree(
         names = listed(tuple(f"{dataset.name}.npz" for dataset in datasets), most=5)
         raise InputError(f"{out_dir}: it has no {names}: expected what 'amass-joints convert' made of {amass_dir}.")
     bodies = find_bodies(
-        joint_regressor, joints, body_models, dmpls=settings.dmpls, normalize_rows=settings.normalize_rows
+        joint_regressor,
+        joints,
+        body_models,
+        dmpls=settings.dmpls,
+        normalize_rows=settings.normalize_rows,
+        skeleton=skeleton,
     )
     no_source = f"{amass_dir} has no such dataset: is it of something else?"
     verified = [
@@ -133,11 +141,11 @@ def verify_tree(
         for dataset in there:
             output = outputs[dataset.name]
             try:
-                tree = load(output)
+                tree, choices = load(output), read_metadata(output).choices
             except InputError as error:
                 one = VerifiedDataset(dataset.name, str(output), problems=(str(error),))
             else:
-                job = _comparing(tree, bodies, settings, frames_per_sequence, seed)
+                job = _comparing(tree, bodies, replace(settings, choices=choices), frames_per_sequence, seed)
                 with closing(go_through([dataset], job, only=only, prefer=prefer, workers=workers)) as everything:
                     one = _summed_up(next(everything), tree, output, only, listener)
             listener.dataset_ends(one)
@@ -151,6 +159,7 @@ def verify_tree(
             "amass_dir": os.path.abspath(amass_dir),
             "joint_regressor": None if joint_regressor is None else os.path.abspath(joint_regressor),
             "joints": joints,
+            "skeleton": skeleton,
             "body_models": os.path.abspath(bodies.directory),
             "only": list(only),
             "frames_per_sequence": frames_per_sequence,
@@ -181,7 +190,7 @@ def _comparing(
         known = known_frame_rate(file.dataset, file.subject, file.name)
         positions = tree.get(file.subject, {}).get(file.name)
         if positions is None:
-            outcome = convert_sequence(content, bodies, to_rate, known)
+            outcome = convert_sequence(content, bodies, to_rate, known, str(file))
             return NotConverted() if isinstance(outcome, Converted) else outcome
         return compare(
             positions,
@@ -189,6 +198,8 @@ def _comparing(
             bodies,
             dmpls=settings.dmpls,
             replaced_frame_rate=known if settings.fix_frame_rates else None,
+            choices=settings.choices,
+            name=str(file),
             num_frames=num_frames,
             seed=(seed, zlib.crc32(os.fsencode(str(file)))),
         )

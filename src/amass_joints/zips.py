@@ -68,7 +68,8 @@ class Zip:
     def __init__(self, file: BinaryIO | bytes) -> None:
         self._content = memoryview(file) if isinstance(file, bytes) else None
         self._file = io.BytesIO(file) if isinstance(file, bytes) else file
-        self._size = self._file.seek(0, io.SEEK_END)
+        self.size = self._file.seek(0, io.SEEK_END)
+        """Bytes of the archive."""
         self._zip = zipfile.ZipFile(cast("IO[bytes]", _Limited(self._file)))
         self.members = self._zip.infolist()
         self._file.seek(0)
@@ -76,7 +77,7 @@ class Zip:
             # What was cut off has the directory, and the last member is an archive itself, whose directory was found.
             raise zipfile.BadZipFile("its directory is not there, or of an archive within it")
         # One that is longer than the file is not read. Many that lie over each other would be, again and again.
-        if sum(min(member.compress_size, self._size) for member in self.members) > 2 * self._size:
+        if sum(min(member.compress_size, self.size) for member in self.members) > 2 * self.size:
             raise zipfile.BadZipFile("its members have far more bytes than it has")
 
     def open(self, member: zipfile.ZipInfo) -> IO[bytes] | HeldMember:
@@ -89,30 +90,30 @@ class Zip:
             raise zipfile.BadZipFile(problem)
         if member.header_offset < 0:
             raise zipfile.BadZipFile("it begins before the file does")
-        if member.header_offset + member.compress_size > self._size:
+        if member.header_offset + member.compress_size > self.size:
             raise EOFError("the file ends early")
         start = self._start_of_stored(member)
         if start is None:
             return self._zip.open(member)
-        if start + member.file_size > self._size:
+        if start + member.file_size > self.size:
             raise EOFError("the file ends early")
         if self._content is not None:
             return HeldMember(self._content[start : start + member.file_size], member)
-        return cast("IO[bytes]", _StoredMember(self._file, start, member))
+        return cast("IO[bytes]", StoredMember(self._file, start, member))
 
     def _start_of_stored(self, member: zipfile.ZipInfo) -> int | None:
         """Say where the bytes of a member begin that is stored; None where zipfile is to see to it."""
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
             return None
+        name = member.orig_filename.encode("utf-8" if member.flag_bits & _UTF8 else "cp437")
         self._file.seek(member.header_offset)
-        header = self._file.read(_LOCAL_HEADER.size + len(member.orig_filename))
+        header = self._file.read(_LOCAL_HEADER.size + len(name))
         if len(header) < _LOCAL_HEADER.size:
             return None
         signature, flags, name_length, extra_length = _LOCAL_HEADER.unpack_from(header)
-        name = header[_LOCAL_HEADER.size :].decode("utf-8" if flags & _UTF8 else "cp437", "replace")
-        is_the_one = name == member.orig_filename and name_length == len(name)
+        is_the_one = header[_LOCAL_HEADER.size :] == name and name_length == len(name)
         if signature != _MEMBER or flags & _ENCRYPTED_OR_PATCHED or not is_the_one:
-            return None  # zipfile has words for it; a name in UTF-8 it reads
+            return None  # zipfile has words for it
         return member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
 
 
@@ -136,22 +137,26 @@ def unpacked_size(content: bytes) -> int:
         return len(content)
 
 
-class _StoredMember(io.RawIOBase):
+class StoredMember(io.RawIOBase):
     """The bytes of a member that is not compressed, checked like those of any other."""
 
     def __init__(self, file: BinaryIO, start: int, member: zipfile.ZipInfo) -> None:
-        self._file, self._place, self._left, self._crc = file, start, member.file_size, member.CRC
+        self.place = start
+        """Where in the file the next one is."""
+        self._file, self._left, self._crc = file, member.file_size, member.CRC
         self._crc_so_far = 0
 
     def readable(self) -> bool:
+        """Say that it can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Read the next bytes."""
         piece = memoryview(buffer).cast("B")[: self._left]
-        self._file.seek(self._place)
+        self._file.seek(self.place)
         count = self._file.readinto(piece)  # type: ignore[attr-defined]
         self._crc_so_far = isal_zlib.crc32(piece[:count], self._crc_so_far)
-        self._place += count
+        self.place += count
         self._left -= count
         if count < len(piece):
             raise EOFError("the file ends early")
