@@ -41,7 +41,7 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
                 yield stream
             return
         target = Path(os.path.realpath(path))
-        with _temporary_file(target) as (temporary, stream):
+        with temporary_file(target) as (temporary, stream):
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -82,7 +82,7 @@ def check_writable(directory: Path) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with _temporary_file(directory / "check") as (_, stream):
+        with temporary_file(directory / "check") as (_, stream):
             stream.write(b"\0")  # a full disk may still take names
     except OSError as error:
         raise InputError(
@@ -111,7 +111,7 @@ def remove_unfinished() -> None:
 
 
 @contextmanager
-def _temporary_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
+def temporary_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """Make a file beside ``target``, locked as long as it is open. In the end it is gone, if it was not renamed."""
     remove_leftovers(target.parent)
     for _ in range(100):

@@ -149,7 +149,7 @@ def find_datasets(
     sources = [source for entry in entries if (source := _as_source(Path(entry.path), keep_names))]
     sources.sort(key=lambda source: source.dataset)
     of_interest = [
-        source for source in sources if not only or any(_may_match(glob, f"{source.dataset}/") for glob in only)
+        source for source in sources if not only or any(may_match(glob, f"{source.dataset}/") for glob in only)
     ]
     everything = [
         _merge(name, list(group), only, prefer, open_archives)
@@ -190,13 +190,13 @@ def is_wanted(name: str, only: Iterable[str]) -> bool:
 def _restrict(dataset: Dataset, only: Iterable[str]) -> Dataset | None:
     """Leave out what is skipped and not asked for; None where nothing is left."""
     skipped = tuple(one for one in dataset.skipped if is_wanted(one.name, only))
-    archives = dataset.archives if any(_may_match(glob, f"{dataset.name}/") for glob in only) else ()
+    archives = dataset.archives if any(may_match(glob, f"{dataset.name}/") for glob in only) else ()
     if not dataset.sequences and not skipped and not archives:
         return None
     return replace(dataset, archives=archives, skipped=skipped)
 
 
-def _may_match(glob: str, beginning: str) -> bool:
+def may_match(glob: str, beginning: str) -> bool:
     """Whether anything that begins so may match, as far as the glob's own beginning tells."""
     literal = re.split(r"[*?\[]", f"{glob.rstrip('/')}/", maxsplit=1)[0]
     return literal.startswith(beginning) or beginning.startswith(literal)
