@@ -123,6 +123,26 @@ def gpu(
 
 
 @app.command()
+def windows(
+    corpus: CorpusOption = None,
+    sequences: SequencesOption = 500,
+    length: Annotated[int, typer.Option(min=1, help="Frames of a window.")] = 351,
+    stride: Annotated[int, typer.Option(min=1, help="Frames from the start of a window to that of the next.")] = 5,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows of a batch.")] = 64,
+    batches: Annotated[int, typer.Option(min=1, help="In a round.")] = 40,
+    workers: Annotated[int, typer.Option(min=0, help="Of the loader; measured are none, and so many.")] = 2,
+    rounds: RoundsOption = 5,
+    json: JsonOption = None,
+) -> None:
+    """Measure windows/s that a PyTorch loader gives, ours and the known way, and the time to the first batch."""
+    if find_spec("torch") is None:
+        raise InputError("this benchmark needs PyTorch: pip install 'amass-joints[torch]'.")
+    from benchmarks.windows import windows as measure
+
+    _give(measure(_corpus(corpus, sequences), length, stride, batch_size, batches, workers, rounds), json)
+
+
+@app.command()
 def startup(
     rounds: RoundsOption = 15,
     first_rounds: Annotated[int, typer.Option(min=1, help="How often the first run is repeated: it is slow.")] = 3,

@@ -145,6 +145,19 @@ class TestCommands:
         assert starts["amass-joints --help"]["time, s"]["median"] > starts["python -c pass"]["time, s"]["median"]
         assert list(conversions) == ["first run", "later run"]
 
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12 and later, where there are threads
+    def test_windows(self, corpus: corpora.Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("torch")
+        monkeypatch.setattr(command_line, "write_corpus", lambda *arguments, **options: corpus)
+        small = ("--rounds", 1, "--batches", 2, "--batch-size", 3, "--length", 20, "--workers", 1)
+        figures = run("windows", *small, tmp_path=tmp_path)
+        alone, with_a_worker, first_batches = (list(rows(table, next(iter(table["rows"][0]))).values())
+                                               for table in figures["tables"])  # fmt: skip
+        assert [row["loader"] for row in alone] == [row["loader"] for row in with_a_worker]
+        assert all(row["windows/s"]["median"] > 0 for row in (*alone, *with_a_worker))
+        assert [row["of the known way's"] for row in alone if row["loader"].startswith("known")] == [1, 1]
+        assert first_batches[-1]["process"] == "import torch"
+
     def test_corpus(self, corpus: corpora.Corpus) -> None:
         again = ["corpus", str(corpus.directory), "--sequences", str(SEQUENCES), "--seed", "3"]
         ran = CliRunner().invoke(command_line.app, again, catch_exceptions=False)
