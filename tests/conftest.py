@@ -26,6 +26,7 @@ jaxtyping.install_import_hook(
             "dataset_readers",
             "datasets",
             "demo",
+            "directories",
             "export",
             "finding",
             "folding",

@@ -151,6 +151,20 @@ def test_nothing_behind_a_camera_is_projected(one: Camera, depth: float) -> None
     assert view.visible.tolist() == [[False, False, False, True]]
 
 
+def test_there_are_no_pixels_ten_images_away() -> None:
+    """Trainers that look at no visibility would be fed with them."""
+    close_to_its_plane = np.stack([np.ones(1000), np.zeros(1000), np.geomspace(1e-6, 1, 1000)], axis=-1)[None]
+    for one in [looking_up(one) for one in (*ALL, camera())]:
+        view, pixels = one.look(close_to_its_plane), one.project(close_to_its_plane)[0]
+        expected = np.array([PIXEL[one.model](point, one) for point in close_to_its_plane[0]])
+        near = np.abs(expected).sum(axis=-1) < 10 * (one.width + one.height)
+        near &= 1 / close_to_its_plane[0, :, 2] < one.reach
+        assert 0 < near.sum() < 1000
+        assert np.isnan(pixels[~near]).all()
+        np.testing.assert_allclose(pixels[near], expected[near], rtol=1e-9)
+        assert np.abs(view.positions_2d).max() < 10 * (one.width + one.height)
+
+
 @pytest.mark.parametrize("value", [1e-320, 1e-200, 1e200, math.inf, math.nan])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("curved", [0.0, 0.3])
@@ -229,7 +243,7 @@ def test_within_reach_the_image_is_not_folded(model: str) -> None:
     rng = np.random.default_rng(5)
     for _ in range(30):
         k, p = rng.normal(0, (0.3, 0.3, 0.1)), rng.normal(0, 0.01, 2)
-        one = camera(radial_distortion=k, tangential_distortion=p, model=model)
+        one = camera(radial_distortion=k, tangential_distortion=p, model=model, width=1 << 60)  # all have pixels
         radius = min(one.reach, 10) * 0.999
         angles, radii = rng.uniform(0, 2 * math.pi, 500), radius * np.sqrt(rng.uniform(0, 1, 500))
         points = np.stack([radii * np.cos(angles), radii * np.sin(angles), np.ones(500)], axis=1)

@@ -374,8 +374,15 @@ def test_choices_are_said_on_a_line() -> None:
     assert {getattr(everything, one.name) != one.default for one in fields(Choices)} == {True}
     assert str(everything) == (
         "joints in the order h36m17, relative to the pelvis, y up, millimetres, trimmed as by humor, "
-        "0.5 s cut off at the start, nothing shorter than 1 s, without treadmill, skating"
+        "0.5 s cut off at the start, nothing shorter than 1 s, without skating, treadmill"
     )
+
+
+def test_motions_are_left_out_in_no_order() -> None:
+    """So that --skip-existing takes what is there for the same."""
+    one, other = Choices(leave_out=("treadmill", "skating")), Choices(leave_out=("skating", "treadmill", "skating"))
+    assert one == other
+    assert one.leave_out == ("skating", "treadmill")
 
 
 # ---------------------------------------------------------------------------------------------------- on motions

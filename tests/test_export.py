@@ -1,6 +1,8 @@
 """Exporting: what is chosen comes out, what cannot be is refused before anything is written, nothing is half-there."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -262,6 +264,17 @@ def test_joints_that_are_not_known_are_asked_for(
     refused(match, tmp_path / "CMU.npz", tmp_path, skeleton=said)
 
 
+def test_joints_that_nobody_knows_go_where_any_joints_do(tmp_path: Path) -> None:
+    save(tmp_path / "CMU.npz", {"01": {"a": {"positions_3d": person(30)[:, :14], "frame_rate": 50.0}}})
+    refused("does not say what its 14 joints are", tmp_path / "CMU.npz", tmp_path)
+    as_body = {"skeleton": BODY22, "cameras": viewpoints("S1")}
+    refused("has 14 joints; body22, which", tmp_path / "CMU.npz", tmp_path, "project", **as_body)
+    export([tmp_path / "CMU.npz"], tmp_path / "out", "project", cameras=viewpoints("S1"))
+    with np.load(tmp_path / "out" / "CMU.npz") as file:
+        assert file["positions_2d/01/a"].shape == (4, 30, 14, 2)
+        assert "joint_names" not in json.loads(file["index"].tobytes())
+
+
 def test_joints_that_are_not_known_can_be_named(tmp_path: Path) -> None:
     for skeleton in (H36M17_SPIN, H36M17, H36M17_UPLIFT):
         positions = person(30)[:, list(skeleton.rows_in(H36M17_SPIN))]
@@ -293,9 +306,45 @@ def test_what_is_read_is_not_written_over(joints: Path) -> None:
     assert everything_below(joints) == before
 
 
-def test_clips_do_not_mix_with_those_of_another_export(joints: Path, tmp_path: Path) -> None:
-    export([joints], tmp_path / "out", "motionbert", options=CLIPS)
-    refused("train: is there already; .* Remove it", joints, tmp_path, "motionbert", options=CLIPS)
+def test_what_is_read_is_not_written_over_in_a_part_of_a_split(joints: Path, tmp_path: Path) -> None:
+    splits = find_splits({"train": ["CMU"], "test": ["SFU"]})
+    out = joints.rename(tmp_path / "train").parent
+    before = everything_below(out)
+    with pytest.raises(InputError, match="would be written over while it is read"):
+        export([out / "train"], out, "uplift", splits=splits)
+    assert everything_below(out) == before
+
+
+@pytest.mark.parametrize(
+    ("format", "match"),
+    [
+        ("motionbert", "train: is there already; .* Remove it"),
+        ("videopose3d", "data_3d_amass.npz: is there already"),
+        ("mmpose", "cameras.pkl: is there already"),
+    ],
+)
+def test_what_is_written_does_not_mix_with_what_is_there(joints: Path, tmp_path: Path, format: str, match: str) -> None:
+    cameras = viewpoints("S1", place=True)
+    export([joints], tmp_path / "out", format, cameras=cameras, options=CLIPS)
+    refused(match, joints, tmp_path, format, cameras=cameras, options=CLIPS)
+
+
+@pytest.mark.parametrize(
+    ("format", "name"),
+    [
+        ("videopose3d", "data_2d_h36m_gt.npz"),
+        ("videopose3d", "cameras_h36m.json"),
+        ("mmpose", "annotation_body3d/fps50/h36m_test.npz"),
+    ],
+)
+def test_files_that_would_not_belong_to_the_others_are_refused(
+    joints: Path, tmp_path: Path, format: str, name: str
+) -> None:
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.touch()
+    cameras = viewpoints("S1") if format == "mmpose" else None
+    refused(f"{name}: is there", joints, tmp_path, format, cameras=cameras, options=ExportOptions(name="h36m"))
 
 
 @pytest.mark.parametrize("format", ["uplift", "videopose3d", "motionbert", "mmpose"])
@@ -315,16 +364,31 @@ def test_after_an_error_nothing_is_there(
         export([joints], tmp_path / "out", format, cameras=cameras, options=CLIPS)
     assert everything_below(tmp_path / "out") == {}
     assert not [path for path in (tmp_path / "out").rglob("*") if path.name.startswith(".")]
+    monkeypatch.undo()
+    export([joints], tmp_path / "out", format, cameras=cameras, options=CLIPS)  # which nothing is in the way of
 
 
+@pytest.mark.parametrize("cameras", ["S1", "random:2"])
 def test_when_the_files_cannot_get_their_names_nothing_is_there(
-    joints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    joints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cameras: str
 ) -> None:
     def full(outputs: Outputs) -> None:
         raise InputError("the disk is full")
 
     monkeypatch.setattr(Outputs, "finish", full)
-    refused("the disk is full", joints, tmp_path, "videopose3d", cameras=viewpoints("S1"))
+    refused("the disk is full", joints, tmp_path, "videopose3d", cameras=viewpoints(cameras))
+
+
+@pytest.mark.parametrize("format", ["uplift", "videopose3d", "motionbert", "mmpose"])
+def test_a_full_disk_is_named(joints: Path, tmp_path: Path, format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # of a write: with no name
+
+    monkeypatch.setattr("amass_joints.deflate.DeflatedArchive.write", full)
+    monkeypatch.setattr("amass_joints.export.motionbert.pickled_dict", full)
+    cameras = None if format == "uplift" else viewpoints("S1", place=True)
+    match = f"{tmp_path / 'out'}: cannot be written to: No space left on device"
+    refused(match, joints, tmp_path, format, cameras=cameras, options=CLIPS)
 
 
 # ------------------------------------------------------------------------------------------------------- command line
@@ -373,14 +437,26 @@ def test_what_cameras_see_from_the_command_line(joints: Path, tmp_path: Path) ->
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["CMU.npz", "SFU.npz"]
 
 
+def test_test_motions_are_seen_by_the_cameras_of_test_subjects(joints: Path, tmp_path: Path) -> None:
+    arguments = ("--cameras", "h36m", "--train", "CMU", "--test", "SFU")
+    code, output = run("project", joints, *arguments, "--out", tmp_path / "out")
+    assert code == 0, output
+    for dataset, part, subjects in (("CMU", "train", {"S1", "S5", "S6", "S7", "S8"}), ("SFU", "test", {"S9", "S11"})):
+        with np.load(tmp_path / "out" / f"{dataset}.npz") as file:
+            index = json.loads(file["index"].tobytes())
+        assert {one["split"] for one in index["sequences"]} == {part}
+        assert {one["subject"] for one in index["cameras"]} <= subjects
+
+
 MISUSED: list[tuple[int, str, Callable[[Path], tuple[object, ...]]]] = [
     (2, "--split says what --train", lambda joints: ("--split", "uplift", "--train", "CMU")),
     (2, "add --cameras", lambda joints: ("--place",)),
     (1, "Error: there are no cameras 'S2'", lambda joints: ("--cameras", "S2")),
-    (1, "Error: the name 'x", lambda joints: ("--name", "x" * 101)),
+    (2, "Invalid value: the name 'x", lambda joints: ("--name", "x" * 101)),
     (2, "is named like data", lambda joints: ("--report", "x.npz")),
     (1, "uplift is in metres", lambda joints: ("--units", "mm")),
     (1, "none: no split and no file has this name", lambda joints: ("--split", "none")),
+    (1, "no split and no file has this name", lambda joints: ("--split", "")),
     (1, "its joints are those of h36m17-spin, by what it says itself", lambda joints: ("--skeleton", "h36m17")),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,39 @@ def test_skeletons_that_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_rows_on_the_right_sides_but_in_another_order_are_refused(
+    tmp_path: Path, amass: Path, support_data: Path, body_models: Path
+) -> None:
+    matrix = np.load(support_data / "J_regressor_h36m.npy")
+    for swapped, message in [
+        ((7, 8), "row 7 would be the spine, and is not below row 8, the neck"),
+        ((2, 3), "left knee"),
+    ]:
+        rows = list(range(17))
+        rows[swapped[0]], rows[swapped[1]] = swapped[::-1]
+        np.save(tmp_path / "swapped.npy", matrix[rows])
+        with pytest.raises(aj.InputError, match=message):
+            convert_tree(
+                amass, tmp_path / "out", tmp_path / "swapped.npy", skeleton="h36m17-spin", body_models=body_models
+            )
+
+
+def test_a_broken_body_that_nobody_needs_stops_nothing(
+    tmp_path: Path, amass: Path, regressor_file: Path, body_models: Path
+) -> None:
+    shutil.copytree(body_models / "smplh", tmp_path / "body_models/smplh")
+    shutil.copytree(body_models / "dmpls", tmp_path / "body_models/dmpls")
+    for gender in ("female", "neutral"):  # the sequence is of a man
+        path = tmp_path / f"body_models/smplh/{gender}/model.npz"
+        with np.load(path) as arrays:
+            np.savez(path, **{**arrays, "weights": np.full_like(arrays["weights"], np.inf)})
+    settings = Settings(choices=aj.Choices(order="h36m17"))
+    report = convert_tree(
+        amass, tmp_path / "out", regressor_file, body_models=tmp_path / "body_models", settings=settings
+    )
+    assert not report.skipped
+
+
 def test_the_other_way_round_is_refused_too(
     tmp_path: Path, amass: Path, right_leg_first: Path, body_models: Path
 ) -> None:
@@ -233,6 +267,22 @@ def test_joints_of_the_tree_in_an_order(tmp_path: Path, amass: Path, body_models
     )
     with pytest.raises(aj.InputError, match="a skeleton is named for a regressor's rows"):
         convert_file(amass / "CMU/01/01_01_poses.npz", joints="body", skeleton="body22", body_models=body_models)
+
+
+def test_a_file_alone_is_known_by_its_name(amass: Path, body_models: Path) -> None:
+    file, trims = amass / "CMU/01/01_01_poses.npz", Settings(choices=aj.Choices(trims="humanml3d"))
+    arguments = {"joints": "body", "body_models": body_models}
+    for name, frames in (("Transitions_mocap/mazen_c3d/a_poses", FRAMES - 25), ("CMU/01/01_01_poses", FRAMES)):
+        one = convert_file(file, settings=trims, name=name, **arguments)  # type: ignore[arg-type]
+        assert isinstance(one, aj.Converted)
+        assert len(one.positions_3d) == frames
+    one = convert_file(file, name="BMLhandball/S01/a_poses", settings=Settings(fix_frame_rates=True), **arguments)  # type: ignore[arg-type]
+    assert isinstance(one, aj.Converted)
+    assert one.frame_rate == 240
+    for settings in (trims, Settings(choices=aj.Choices(leave_out=("skating",))), Settings(fix_frame_rates=True)):
+        for no_name in (None, "CMU"):
+            with pytest.raises(aj.InputError, match="expected 'dataset/subject/sequence'"):
+                convert_file(file, settings=settings, name=no_name, **arguments)  # type: ignore[arg-type]
 
 
 def test_what_is_there_otherwise_is_not_taken_for_done(

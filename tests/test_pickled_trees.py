@@ -104,6 +104,18 @@ def test_a_directory_is_whole_or_not_there(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "new"]
 
 
+def test_an_interrupted_run_leaves_nothing_of_a_directory(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, signal; from amass_joints.interrupts import end_on_signals; end_on_signals()\n"
+        "from amass_joints.directories import directory_written_whole\n"
+        f"with directory_written_whole(pathlib.Path({str(tmp_path / 'train')!r})) as temporary:\n"
+        "    (temporary / 'x').touch(); os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert "nothing is half-written" in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_killed_run_left_of_a_directory_is_removed(tmp_path: Path) -> None:
     code = (
         "import os, sys, pathlib; from amass_joints.directories import directory_written_whole\n"

@@ -24,6 +24,7 @@ from amass_joints.motions import Source
 from amass_joints.random_access import MotionFile
 from amass_joints.resample import resample
 from amass_joints.skeletons import COCO17, H36M17, H36M17_SPIN, H36M17_UPLIFT, SMPL24, Skeleton
+from tests.standing import person
 
 torch = pytest.importorskip("torch")
 
@@ -178,7 +179,11 @@ def test_files_in_several_orders_are_put_into_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frames", "stride", "starts"), [(4, 1, [0]), (10, 3, [0]), (11, 3, [0, 3]), (25, 10, [0, 10, 20])]
+    ("frames", "stride", "starts"),
+    [
+        *((4, 1, [0]), (10, 3, [0]), (11, 3, [0, 3]), (25, 10, [0, 10, 20])),
+        *((4, 15, [0]), (12, 15, [0]), (15, 15, [0]), (16, 15, [0, 15]), (26, 15, [0, 15]), (31, 15, [0, 15, 30])),
+    ],
 )
 def test_padding(tmp_path: Path, frames: int, stride: int, starts: list[int]) -> None:
     tree = walks(frames)
@@ -528,6 +533,8 @@ def _nobody_checks_types() -> Iterator[None]:
         ({"seed": -1}, "seed: found -1"),
         ({"rate": 0}, "rate: found 0 Hz"),
         ({"rate": float("nan")}, "rate: found nan Hz"),
+        ({"rate": "50"}, "rate: found 50 Hz, expected 1 to "),
+        ({"rate": 1e9}, "rate: found 1000000000.0 Hz, expected 1 to "),
         ({"flip": 2}, "flip: found 2, expected a probability"),
         ({"flip": float("nan")}, "flip: found nan"),
         ({"pad": "wrap"}, "pad: found 'wrap', expected 'edge' or None"),
@@ -570,7 +577,8 @@ def test_nonsense_is_refused(tmp_path: Path, options: dict[str, Any], message: s
     ],
 )
 def test_joints_must_be_known(tmp_path: Path, options: dict[str, Any], message: str) -> None:
-    paths = written(tmp_path, walks(30), skeleton=None)
+    tree: PositionsTree = {"s": {"a": {"positions_3d": person(30), "frame_rate": 50.0}}}
+    paths = written(tmp_path, tree, skeleton=None)
     with pytest.raises(InputError, match=message):
         PoseSequences(paths, 5, 1, **options)
     assert len(PoseSequences(paths, 5, 1, skeleton="h36m17-spin", **options)) == 26
@@ -582,6 +590,17 @@ def test_cameras_see_the_world(tmp_path: Path, choices: Choices) -> None:
     with pytest.raises(InputError, match="in metres, z up, in the world; the files have"):
         PoseSequences(paths, 5, 1, cameras="S1")
     assert len(PoseSequences(paths, 5, 1, flip=0.5)) == 26
+
+
+@pytest.mark.parametrize("actual", [H36M17_SPIN, H36M17, H36M17_UPLIFT])
+def test_joints_are_not_taken_for_others(tmp_path: Path, actual: Skeleton) -> None:
+    """The wrong order swaps the legs, and nothing else would show it."""
+    tree: PositionsTree = {"s": {"a": {"positions_3d": person(30, skeleton=actual), "frame_rate": 50.0}}}
+    paths = written(tmp_path, tree, skeleton=None)
+    for said in {H36M17_SPIN, H36M17, H36M17_UPLIFT} - {actual}:
+        with pytest.raises(InputError, match=f"its joints are not those of {said.name}"):
+            PoseSequences(paths, 5, 1, skeleton=said)
+    assert PoseSequences(paths, 5, 1, skeleton=actual).skeleton == actual
 
 
 def test_a_skeleton_without_a_pelvis(tmp_path: Path) -> None:

@@ -443,6 +443,21 @@ def test_the_file_of_what_cameras_saw(tmp_path: Path, normalized: bool) -> None:
             np.testing.assert_allclose(again.look(positions_3d).positions_2d, view.positions_2d, atol=1e-3)
 
 
+def test_what_has_no_pixel_is_zero_in_the_file_however_it_is_given(tmp_path: Path) -> None:
+    behind = motion(frames=9)
+    behind = replace(behind, positions_3d=behind.positions_3d + np.array([0, 20, 0], np.float32))
+    one, views = viewpoints("S1").see(behind, None)
+    has_none = np.array([~view.positions_2d.any(axis=-1) for view in views])
+    assert has_none.any()
+    assert not has_none.all()
+    with exporter_for("project")(tmp_path, ExportOptions(normalized=True)) as exporter:
+        exporter.check([Source("D", tmp_path / "source.npz")])
+        exporter.add(one, views, None)
+    with np.load(tmp_path / "D.npz") as file:
+        (name,) = (name for name in file.files if name.startswith("positions_2d"))
+        assert (~file[name].any(axis=-1) == has_none).all()
+
+
 def test_the_file_is_whole_or_not_there(tmp_path: Path) -> None:
     one, views = viewpoints("S1").see(motion(), None)
     exporter = exporter_for("project")(tmp_path, ExportOptions())

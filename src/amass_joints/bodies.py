@@ -101,13 +101,19 @@ class FoldedBodies:
         return self._rest_poses[key]
 
     def skeleton(self) -> Skeleton | None:
-        """Say what the joints are, by the first body that there is; None where it cannot be told.
+        """Say what the joints are, by the first body that can be used; None where it cannot be told.
 
         Raises:
             InputError: they are not those of the skeleton that the user named.
         """
         for (model_type, gender), files in self._files.items():
-            if files.body in self._present and not isinstance(self._fold(model_type, gender), Skipped):
+            if files.body not in self._present:
+                continue
+            try:
+                body = self._fold(model_type, gender)
+            except (InputError, OSError):  # it may not be needed; if it is, get reports this
+                continue
+            if not isinstance(body, Skipped):
                 return self.rest_pose(model_type, gender).skeleton
         return self._skeleton
 

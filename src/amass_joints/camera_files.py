@@ -15,8 +15,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import reprlib
-import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -26,6 +24,7 @@ import numpy as np
 from amass_joints.cameras import Camera, Model
 from amass_joints.errors import InputError
 from amass_joints.files import written_whole
+from amass_joints.json_files import read_json, shown
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 FORMAT = "amass-joints cameras"
 
 VERSION = 1
-
-MOST_BYTES = 4 << 20
-"""Of a file: ten thousand cameras."""
 
 MOST_PIXELS = 100_000
 """Of an image's width and height."""
@@ -76,10 +72,14 @@ def save_cameras(path: str | os.PathLike[str], cameras: Iterable[Camera]) -> Non
     Raises:
         InputError: the file cannot be written.
     """
-    lines = ",\n  ".join(json.dumps(camera_entry(camera), ensure_ascii=False) for camera in cameras)
-    text = f'{{"format": "{FORMAT}", "version": {VERSION}, "cameras": [\n  {lines}\n]}}\n'
     with written_whole(Path(path)) as stream:
-        stream.write(text.encode("utf-8"))
+        stream.write(as_file(cameras))
+
+
+def as_file(cameras: Iterable[Camera]) -> bytes:
+    """Give the content of a file that :func:`load_cameras` reads."""
+    lines = ",\n  ".join(json.dumps(camera_entry(camera), ensure_ascii=False) for camera in cameras)
+    return f'{{"format": "{FORMAT}", "version": {VERSION}, "cameras": [\n  {lines}\n]}}\n'.encode()
 
 
 def load_cameras(path: str | os.PathLike[str]) -> tuple[Camera, ...]:
@@ -89,13 +89,13 @@ def load_cameras(path: str | os.PathLike[str]) -> tuple[Camera, ...]:
         InputError: the file cannot be read, or says anything that is no camera, or that nobody would know of.
     """
     name = os.fspath(path)
-    content = _parsed(name, _read(name))
+    content = read_json(name, "JSON with cameras, as docs/cameras.md shows it")
     if not isinstance(content, dict) or not isinstance(content.get("cameras"), list):
-        raise InputError(f'{name}: expected {{"cameras": [...]}}, found {_shown(content)}. {_EXAMPLE}')
+        raise InputError(f'{name}: expected {{"cameras": [...]}}, found {shown(content)}. {_EXAMPLE}')
     _no_others(name, content, ("format", "version", "cameras"))
     if content.get("format", FORMAT) != FORMAT or content.get("version", VERSION) != VERSION:
         raise InputError(
-            f"{name}: it says format {_shown(content.get('format'))}, version {_shown(content.get('version'))}; "
+            f"{name}: it says format {shown(content.get('format'))}, version {shown(content.get('version'))}; "
             f"expected '{FORMAT}', version {VERSION}. A newer amass-joints may read it."
         )
     if not content["cameras"]:
@@ -104,48 +104,15 @@ def load_cameras(path: str | os.PathLike[str]) -> tuple[Camera, ...]:
     for number, entry in enumerate(content["cameras"], start=1):
         camera = _Entry.of(entry, f"{name}: camera {number}").camera()
         if (camera.subject, camera.id) in cameras:
-            raise InputError(f"{name}: two cameras are called {_shown(str(camera))}; each needs an 'id' of its own.")
+            raise InputError(f"{name}: two cameras are called {shown(str(camera))}; each needs an 'id' of its own.")
         cameras[camera.subject, camera.id] = camera
     return tuple(cameras.values())
-
-
-def _read(name: str) -> bytes:
-    try:
-        if not stat.S_ISREG(os.stat(name).st_mode):  # a pipe would be waited for
-            raise InputError(f"{name}: it is no regular file; expected JSON with cameras.")
-        with open(name, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:  # a name with a null character
-        raise InputError(f"{_shown(name)}: cannot be read: {error}.") from error
-    if len(data) > MOST_BYTES:
-        raise InputError(f"{name}: it is larger than {MOST_BYTES >> 20} MiB; expected JSON with cameras.")
-    return data
-
-
-def _parsed(name: str, data: bytes) -> Any:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        entries = dict(pairs)
-        if len(entries) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise InputError(f"{name}: {_shown(twice)} stands twice in one object; expected it once.")
-        return entries
-
-    try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=unique)
-    except InputError:
-        raise
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)[:200]
-        raise InputError(f"{name}: not JSON: {reason}. {_EXAMPLE}") from error
 
 
 def _no_others(where: str, entry: Mapping[str, Any], keys: tuple[str, ...]) -> None:
     others = [key for key in entry if key not in keys]
     if others:
-        raise InputError(f"{where}: it has {_shown(others[0])}, which is none of {', '.join(keys)}. {_EXAMPLE}")
+        raise InputError(f"{where}: it has {shown(others[0])}, which is none of {', '.join(keys)}. {_EXAMPLE}")
 
 
 class _Entry:
@@ -157,9 +124,9 @@ class _Entry:
     @staticmethod
     def of(entry: Any, where: str) -> _Entry:
         if not isinstance(entry, dict):
-            raise InputError(f"{where} is {_shown(entry)}, expected an object with {', '.join(_KEYS)}. {_EXAMPLE}")
+            raise InputError(f"{where} is {shown(entry)}, expected an object with {', '.join(_KEYS)}. {_EXAMPLE}")
         if isinstance(entry.get("id"), str):
-            where += f" ({_shown(entry['id'])})"
+            where += f" ({shown(entry['id'])})"
         _no_others(where, entry, _KEYS)
         return _Entry(entry, where)
 
@@ -198,7 +165,7 @@ class _Entry:
             matrix = self._numbers("K", (3, 3))
             lens = matrix[[0, 1, 0, 1], [0, 1, 2, 2]]
             if matrix.tolist() != [[lens[0], 0, lens[2]], [0, lens[1], lens[3]], [0, 0, 1]]:
-                raise self._wrong("K", f"is {_shown(self._entry['K'])}", "[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]")
+                raise self._wrong("K", f"is {shown(self._entry['K'])}", "[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]")
         else:
             lens = np.array([self._numbers(key, ()) for key in _LENS])
         for key, value in zip(_LENS[:2], lens[:2], strict=True):
@@ -214,7 +181,7 @@ class _Entry:
         if isinstance(found, list) and len(found) == 1 and isinstance(found[0], list):  # OpenCV's is (1, 5)
             found = found[0]
         if not isinstance(found, list) or len(found) not in (4, 5):
-            has = f"has {len(found)} entries" if isinstance(found, list) else f"is {_shown(found)}"
+            has = f"has {len(found)} entries" if isinstance(found, list) else f"is {shown(found)}"
             raise self._wrong("dist", has, "k1, k2, p1, p2 and, if you like, k3; no other of OpenCV's models is known")
         return (*self._checked("dist", found, (len(found),)).tolist(), 0.0)[:5]
 
@@ -223,9 +190,7 @@ class _Entry:
             return _from_rotation_vector(self._numbers("rvec", (3,)))
         rotation = self._numbers("R", (3, 3))
         if np.abs(rotation).max() > 2 or np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3:
-            raise self._wrong(
-                "R", f"is {_shown(self._entry['R'])}", "a rotation, with rows of length 1 at right angles"
-            )
+            raise self._wrong("R", f"is {shown(self._entry['R'])}", "a rotation, with rows of length 1 at right angles")
         if np.linalg.det(rotation) < 0:
             raise self._wrong("R", "is a reflection, with determinant -1, which swaps left and right", "a rotation")
         return rotation
@@ -233,19 +198,19 @@ class _Entry:
     def _model(self) -> Model:
         model = self._entry.get("model", "opencv")
         if model not in get_args(Model):
-            raise self._wrong("model", f"is {_shown(model)}", " or ".join(get_args(Model)))
+            raise self._wrong("model", f"is {shown(model)}", " or ".join(get_args(Model)))
         return model
 
     def _text(self, key: str) -> str:
         text = self._value(key)
         if not isinstance(text, str) or not text.isprintable() or not 0 < len(text) <= 100:
-            raise self._wrong(key, f"is {_shown(text)}", "a name of 1 to 100 printable characters")
+            raise self._wrong(key, f"is {shown(text)}", "a name of 1 to 100 printable characters")
         return text
 
     def _size(self, key: str) -> int:
         size = self._value(key)
         if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= MOST_PIXELS:
-            raise self._wrong(key, f"is {_shown(size)}", f"a whole number of pixels, 1 to {MOST_PIXELS:,}")
+            raise self._wrong(key, f"is {shown(size)}", f"a whole number of pixels, 1 to {MOST_PIXELS:,}")
         return size
 
     def _numbers(self, key: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -262,10 +227,10 @@ class _Entry:
         ):
             found = [row[0] for row in value]  # OpenCV's vectors are columns
         if not _is_shaped(found, shape):
-            raise self._wrong(key, f"is {_shown(value)}", expected)
+            raise self._wrong(key, f"is {shown(value)}", expected)
         array = np.array(found, np.float64)
         if not np.abs(array).max() <= 1e9:  # NaN is not, either
-            raise self._wrong(key, f"is {_shown(value)}", f"{expected}, none of them beyond 1e9")
+            raise self._wrong(key, f"is {shown(value)}", f"{expected}, none of them beyond 1e9")
         return array
 
     def _value(self, key: str) -> Any:
@@ -302,12 +267,3 @@ def _from_rotation_vector(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "
     second = 2 * (math.sin(angle / 2) / angle) ** 2 if angle else 0.5
     rotation: np.ndarray = np.eye(3) + first * cross + second * cross @ cross
     return rotation
-
-
-def _shown(value: Any) -> str:
-    text = f"'{value}'" if isinstance(value, str) else _SHORT.repr(value)
-    text = text if len(text) <= 80 else f"{text[:77]}..."
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-_SHORT = reprlib.Repr()  # which goes only some levels deep

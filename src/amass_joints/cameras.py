@@ -8,7 +8,8 @@ Stages::
     Camera.look(positions)             all of it, and which joints the image shows: a View
 
 A camera's axes are x to the right, y down and z forward; pixels are counted from the image's upper left corner. What is
-behind a camera, or so far to the side that the model of its lens no longer holds, has no pixel: NaN.
+behind a camera, or so far to the side that the model of its lens no longer holds, has no pixel: NaN. Nor has what would
+lie ten images away.
 
 All is computed in float64, joint by joint, so that it is the same to the last bit for one frame and for all of them.
 """
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 Model = Literal["h36m", "opencv"]
 """How the tangential distortion is reckoned, in which the two differ: see :attr:`Camera.model`."""
 
-_FARTHEST = 1e30
-"""Pixels from the origin, beyond which float32 has no numbers soon."""
+_FARTHEST = 10
+"""Times the image's size, beyond which there are no pixels: close to the camera's plane they would grow without bound,
+to 1e23 and more, and trainers that look at no visibility would be fed with them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,7 @@ class Camera:
 
         Returns:
             Pixels, float64, also outside the image. NaN where a point has none: at the camera's plane or behind it,
-            and where the lens's model does not hold (:attr:`reach`).
+            where the lens's model does not hold (:attr:`reach`), and where it would be ten images away.
         """
         image, has_pixel = self._image(np.asarray(positions_camera, np.float64))
         image[:, ~has_pixel] = np.nan
@@ -183,7 +185,8 @@ class Camera:
                 radial += 2 * (p1 * y + p2 * x)
                 image[0] = fx * (x * radial + p2 * r2) + cx
                 image[1] = fy * (y * radial + p1 * r2) + cy
-            has_pixel = (z > 0) & (r2 < np.square(self.reach)) & (np.abs(image[0]) + np.abs(image[1]) < _FARTHEST)
+            far = np.abs(image[0]) + np.abs(image[1])
+            has_pixel = (z > 0) & (r2 < np.square(self.reach)) & (far < _FARTHEST * (self.width + self.height))
         return image, np.asarray(has_pixel)  # of a single point, too
 
 

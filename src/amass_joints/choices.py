@@ -27,6 +27,7 @@ import numpy as np
 
 from amass_joints.amass import canonical_name
 from amass_joints.errors import InputError
+from amass_joints.json_files import shown
 from amass_joints.sequences import MOST_HOURS, Skipped
 from amass_joints.skeletons import Skeleton, skeleton_named
 
@@ -60,7 +61,7 @@ class Choices:
     trims: str | None = None
     """The name of published trims; None: none."""
     leave_out: tuple[str, ...] = ()
-    """Names of published kinds of motions that are skipped, such as ``treadmill``."""
+    """Names of published kinds of motions that are skipped, such as ``treadmill``; sorted, each once."""
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, with an :class:`InputError`."""
@@ -82,6 +83,7 @@ class Choices:
                 raise InputError(
                     f"no kind of motions is called '{kind}', expected one of {', '.join(published_kinds())}."
                 )
+        object.__setattr__(self, "leave_out", tuple(sorted(set(self.leave_out))))  # so that the same ones are equal
 
     def __str__(self) -> str:
         """Say on a line what was chosen."""
@@ -195,7 +197,7 @@ class Choices:
             min_seconds=max(self.min_seconds, before.min_seconds),
             trim_start=max(self.trim_start, before.trim_start),
             trims=self.trims or before.trims,
-            leave_out=tuple(dict.fromkeys((*before.leave_out, *self.leave_out))),
+            leave_out=(*before.leave_out, *self.leave_out),
         )
 
     # -------------------------------------------------------------------------------------------- in the metadata
@@ -214,17 +216,17 @@ class Choices:
             InputError: it is something else, or of a newer version.
         """
         if not isinstance(chosen, dict):
-            raise InputError(f"its choices are {_shown(chosen)}, expected names and values.")
+            raise InputError(f"its choices are {shown(chosen)}, expected names and values.")
         values: dict[str, Any] = {}
         for name, value in chosen.items():
             if name not in _EXPECTED:
                 raise InputError(
-                    f"its choices have {_shown(name)}, which this version of amass-joints does not know: a newer one "
+                    f"its choices have {shown(name)}, which this version of amass-joints does not know: a newer one "
                     "wrote it. Update amass-joints."
                 )
             expected, is_so = _EXPECTED[name]
             if not is_so(value):
-                raise InputError(f"its choices have {_shown(value)} for {name}, expected {expected}.")
+                raise InputError(f"its choices have {shown(value)} for {name}, expected {expected}.")
             values[name] = tuple(value) if isinstance(value, list) else value
         return cls(**values)
 
@@ -274,11 +276,6 @@ _EXPECTED: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     ),
 }
 """What each choice is in JSON, in words and as a test."""
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 # ----------------------------------------------------------------------------------------------------- published

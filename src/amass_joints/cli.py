@@ -13,8 +13,7 @@ from typing import Annotated
 import typer
 
 from amass_joints import cli_export
-from amass_joints.cli_errors import check_report, errors_for_people
-from amass_joints.errors import InputError
+from amass_joints.cli_errors import check_report, errors_for_people, wrong_usage
 from amass_joints.options import (
     AmassDir,
     BodyModels,
@@ -142,7 +141,7 @@ def convert(
         from amass_joints.conversion import Settings
         from amass_joints.convert import convert_tree
 
-        try:
+        with wrong_usage():
             settings = Settings(
                 rate=rate,
                 dtype=dtype.value,
@@ -162,8 +161,6 @@ def convert(
                     leave_out=tuple(leave_out or ()),
                 ),
             )
-        except InputError as error:
-            raise typer.BadParameter(str(error)) from error
         _check_joints(joint_regressor, joints, skeleton, normalize_rows)
         check_report(report)
         with display.listener(quiet) as listener:

@@ -25,6 +25,15 @@ def errors_for_people() -> Iterator[None]:
         _fail("Error: there is not enough memory for this.")
 
 
+@contextmanager
+def wrong_usage() -> Iterator[None]:
+    """End with the exit code for wrong usage, where options make no sense whatever the files are."""
+    try:
+        yield
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def _fail(message: str) -> NoReturn:
     from amass_joints.display import say
 

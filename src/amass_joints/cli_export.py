@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from amass_joints.cli_errors import check_report, errors_for_people
+from amass_joints.cli_errors import check_report, errors_for_people, wrong_usage
 from amass_joints.options import (
     LeaveOut,
     LengthUnits,
@@ -48,6 +48,18 @@ Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Gets what is wr
 SkeletonOfFiles = Annotated[
     SkeletonName | None, typer.Option("--skeleton", help="What the joints are, of files that do not say it.")
 ]
+SplitName = Annotated[
+    str | None,
+    typer.Option(
+        "--split", metavar="NAME", help="What each motion is used for: uplift, humor, or a .json file of globs."
+    ),
+]
+Train = Annotated[
+    list[str] | None,
+    typer.Option(metavar="GLOB", help="In place of --split: what is for training. May be repeated."),
+]
+Validation = Annotated[list[str] | None, typer.Option(metavar="GLOB", help="The same for validation.")]
+Test = Annotated[list[str] | None, typer.Option(metavar="GLOB", help="The same for testing.")]
 Cameras = Annotated[
     str | None,
     typer.Option(
@@ -71,16 +83,10 @@ def export(
     format: Annotated[ExportFormat, typer.Option(help="Who is to load it. docs/ has a page on each.")],
     out: Out,
     skeleton: SkeletonOfFiles = None,
-    split: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="What each motion is used for: uplift, humor, or a .json file of globs."),
-    ] = None,
-    train: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="In place of --split: what is for training. May be repeated."),
-    ] = None,
-    validation: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="The same for validation.")] = None,
-    test: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="The same for testing.")] = None,
+    split: SplitName = None,
+    train: Train = None,
+    validation: Validation = None,
+    test: Test = None,
     only: Only = None,
     cameras: Cameras = None,
     place: Place = False,
@@ -113,16 +119,18 @@ def export(
         from amass_joints.export.exporter import ExportOptions
 
         check_report(report)
-        choices = Choices(
-            order=None if order is None else order.value,
-            up=up.value,
-            units=units.value,
-            root_relative=root_relative,
-            min_seconds=min_seconds,
-            trim_start=trim_start,
-            trims=trims,
-            leave_out=tuple(leave_out or ()),
-        )
+        with wrong_usage():
+            choices = Choices(
+                order=None if order is None else order.value,
+                up=up.value,
+                units=units.value,
+                root_relative=root_relative,
+                min_seconds=min_seconds,
+                trim_start=trim_start,
+                trims=trims,
+                leave_out=tuple(leave_out or ()),
+            )
+            options = ExportOptions(name=name, clip_length=clip_length, clip_stride=clip_stride)
         outcome = export_motions(
             sources,
             out,
@@ -132,7 +140,7 @@ def export(
             splits=_splits(split, {"train": train, "validation": validation, "test": test}),
             cameras=_viewpoints(cameras, place=place, turn=turn, reject=reject, seed=seed),
             only=only or (),
-            options=ExportOptions(name=name, clip_length=clip_length, clip_stride=clip_stride),
+            options=options,
             listener=display.listener(quiet),
         )
         if not quiet:
@@ -146,6 +154,10 @@ def project(
     cameras: Cameras,
     out: Out,
     skeleton: SkeletonOfFiles = None,
+    split: SplitName = None,
+    train: Train = None,
+    validation: Validation = None,
+    test: Test = None,
     order: Order = None,
     normalized: Annotated[
         bool, typer.Option("--normalized", help="Give 2D as networks take it: the width of the image is [-1, 1].")
@@ -174,6 +186,7 @@ def project(
             "project",
             skeleton=_skeleton(skeleton),
             choices=Choices(order=None if order is None else order.value),
+            splits=_splits(split, {"train": train, "validation": validation, "test": test}),
             cameras=_viewpoints(cameras, place=place, turn=turn, reject=reject, seed=seed),
             only=only or (),
             options=ExportOptions(normalized=normalized),
@@ -197,7 +210,9 @@ def _splits(name: str | None, globs: dict[str, list[str] | None]) -> Splits | No
     given = {part: some for part, some in globs.items() if some}
     if name is not None and given:
         raise typer.BadParameter("--split says what --train, --validation and --test say: give one of them.")
-    return find_splits(name or given) if name or given else None
+    if name is not None:  # also "", of a variable that is not set
+        return find_splits(name)
+    return find_splits(given) if given else None
 
 
 def _viewpoints(cameras: str | None, *, place: bool, turn: bool, reject: bool, seed: int) -> Viewpoints | None:

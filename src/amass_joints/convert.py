@@ -236,14 +236,26 @@ def convert_file(
     skeleton: str | None = None,
     body_models: str | os.PathLike[str] | None = None,
     settings: Settings = Settings(),
+    name: str | None = None,
 ) -> Converted | Skipped:
     """Convert one sequence file, wherever it lies.
 
     For many files, :func:`convert_tree` is the way: this loads regressor and body model anew at each call.
 
+    Args:
+        path: the file.
+        joint_regressor: as for :func:`convert_tree`, like the arguments that follow.
+        joints: in place of it, the name of a set of joints.
+        skeleton: what the regressor's rows are.
+        body_models: the directory of the body models.
+        settings: how it is converted.
+        name: ``dataset/subject/sequence``, by which wrong frame rates and published choices are known. Where the file
+            lies does not tell.
+
     Raises:
-        InputError: the joint regressor or the body models cannot be used.
+        InputError: the joint regressor or the body models cannot be used, or the name is needed.
     """
+    dataset, subject, sequence = _parts_of_name(name, settings)
     settings = _with_usable_device(settings, Listener())
     bodies = find_bodies(
         joint_regressor,
@@ -254,10 +266,24 @@ def convert_file(
         skeleton=skeleton,
     )
     _check_choices(bodies, settings.choices)
-    outcome = convert_sequence(Path(path), bodies, settings)
+    known = known_frame_rate(dataset, subject, sequence)
+    outcome = convert_sequence(Path(path), bodies, settings, known, name or "")
     if isinstance(outcome, NotASequence):
         return Skipped("it is no AMASS sequence: it holds neither 'poses' nor 'trans'")
     return outcome
+
+
+def _parts_of_name(name: str | None, settings: Settings) -> tuple[str, str, str]:
+    """Give dataset, subject and sequence, without which some settings would do nothing."""
+    match (name or "").split("/", 2):
+        case [dataset, subject, sequence]:
+            return dataset, subject, sequence
+    if name or settings.fix_frame_rates or settings.choices.trims or settings.choices.leave_out:
+        raise InputError(
+            f"the name is {name!r}, expected 'dataset/subject/sequence': published trims, motions to be left out and "
+            "wrong frame rates are known by it."
+        )
+    return "", "", ""
 
 
 def _with_usable_device(settings: Settings, listener: Listener) -> Settings:

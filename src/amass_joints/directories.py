@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from amass_joints.errors import InputError
-from amass_joints.files import temporary_file
+from amass_joints.files import temporary_file, unfinished
 
 _ENDING = ".d"
 """Of temporary directories: ``.train.1f3a9c2e.amass-joints.d`` is filled as long as the file without it is locked."""
@@ -18,7 +18,7 @@ _ENDING = ".d"
 def directory_written_whole(path: Path, may_replace: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
     """Make a directory that takes ``path``'s place only when it is complete.
 
-    It is filled under a hidden name beside ``path``; after an error it is removed. What an interrupt or a crash leaves
+    It is filled under a hidden name beside ``path``; after an error or an interrupt it is removed. What a crash leaves
     of it, the next one beside it removes.
 
     Args:
@@ -33,7 +33,11 @@ def directory_written_whole(path: Path, may_replace: Callable[[Path], bool] = la
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _temporary_directory(path) as temporary:
-            yield temporary
+            unfinished.add(temporary)
+            try:
+                yield temporary
+            finally:
+                unfinished.discard(temporary)
             check_new(path, may_replace)  # others may have written it meanwhile
             with _temporary_directory(path) as old:
                 if path.exists():
@@ -52,7 +56,7 @@ def directory_written_whole(path: Path, may_replace: Callable[[Path], bool] = la
 
 
 def check_new(path: Path, may_replace: Callable[[Path], bool] = lambda _: False) -> None:
-    """See that a directory is not there yet, or is empty, or may be replaced.
+    """See that a directory is not there yet, or is empty, or may be replaced; or that a file is not there yet.
 
     Raises:
         InputError: it holds something.

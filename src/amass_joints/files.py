@@ -21,8 +21,8 @@ _ENDING = ".amass-joints"
 
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}" + re.escape(_ENDING), re.DOTALL)
 
-_unfinished: set[Path] = set()
-"""Temporary files of this process."""
+unfinished: set[Path] = set()
+"""Temporary files of this process, and directories (:mod:`amass_joints.directories`)."""
 
 
 @contextmanager
@@ -104,10 +104,15 @@ def remove_leftovers(directory: Path) -> None:
 
 
 def remove_unfinished() -> None:
-    """Remove this process's temporary files, when it is about to end whatever it is at."""
-    for path in list(_unfinished):
+    """Remove this process's temporary files and directories, when it is about to end whatever it is at."""
+    for path in list(unfinished):
         with suppress(OSError):
-            path.unlink()
+            if path.is_dir():
+                import shutil  # which who made the directory has loaded
+
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 @contextmanager
@@ -117,7 +122,7 @@ def temporary_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
     for _ in range(100):
         # The name says what it is of, without becoming too long.
         path = target.with_name(f".{target.name[:40]}.{os.urandom(4).hex()}{_ENDING}")
-        _unfinished.add(path)
+        unfinished.add(path)
         try:
             with open(path, "xb") as stream:
                 # Before it was locked, another run may have taken it for a leftover.
@@ -132,7 +137,7 @@ def temporary_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
         finally:
             with suppress(OSError):
                 path.unlink()
-            _unfinished.discard(path)
+            unfinished.discard(path)
     raise OSError(errno.EAGAIN, "what is written there is taken away at once")
 
 

@@ -328,9 +328,10 @@ def _up_axis(joints: Float[np.ndarray, "3 joints sample"], rest: RestPose) -> st
     """Say along which axis the highest joints at rest are above the lowest."""
     if rest.upwards is None:
         return "none"
-    upwards = rest.upwards.astype(joints.dtype) @ joints
+    # No matrix products: BLAS may set the flag of an invalid operation for what it computes beyond an array, and drops.
+    upwards = np.einsum("j,xjf->xf", rest.upwards.astype(joints.dtype), joints)
     lengths = np.sqrt(np.einsum("xf,xf->f", upwards, upwards))
-    mean = (upwards @ (1 / np.maximum(lengths, _LEAST_BONE)) / len(lengths)).tolist()
+    mean = (np.einsum("xf,f->x", upwards, 1 / np.maximum(lengths, _LEAST_BONE)) / len(lengths)).tolist()
     axis = max(range(3), key=lambda k: abs(mean[k]))
     if abs(mean[axis]) < LEAST_UPRIGHT:
         return "none"

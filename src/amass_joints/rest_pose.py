@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,10 @@ _LIMB_JOINTS = tuple(
     f"{side}_{name}" for side in ("left", "right") for name in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 )
 _UPWARDS = ("pelvis", "neck", "head_top")
+_UPWARD_CHAINS = (
+    *(tuple(f"{side}_{name}" for name in ("ankle", "knee", "hip")) for side in ("left", "right")),
+    ("pelvis", "spine", "neck", "head_top"),
+)
 _UPWARDS_OF_COCO = ("left_hip", "left_shoulder", "nose", "left_eye")
 
 
@@ -124,6 +129,7 @@ def at_rest(folded: FoldedBody, skeleton: Skeleton | None = None, *, check: bool
     recognised = _recognise(positions, folded.rest_joints)
     if skeleton is not None and check:
         _check_sides(skeleton, across, recognised)
+        _check_heights(skeleton, positions[:, 1])
     return RestPose(positions=positions, sides=sides, skeleton=skeleton or recognised, row_sums=folded.row_sums)
 
 
@@ -160,6 +166,24 @@ def _check_sides(
         f"{len(named)} joints). Row {row} would be the {skeleton.joints[row].replace('_', ' ')}, and lies "
         f"{_PLACES[found[row]]} of the body in its rest pose. {instead}."
     )
+
+
+def _check_heights(skeleton: Skeleton, heights: Float[np.ndarray, " regressed_joints"]) -> None:
+    """See that joints are above each other as their names say; ``heights`` are metres.
+
+    Raises:
+        InputError: they are not.
+    """
+    for chain in _UPWARD_CHAINS:
+        rows = [skeleton.joints.index(name) for name in chain if name in skeleton.joints]
+        for lower, upper in pairwise(rows):
+            if heights[lower] >= heights[upper]:
+                names = [skeleton.joints[row].replace("_", " ") for row in (lower, upper)]
+                raise InputError(
+                    f"the joint regressor's rows are not those of the skeleton {skeleton.name}: row {lower} would be "
+                    f"the {names[0]}, and is not below row {upper}, the {names[1]}, in the body's rest pose. Is it of "
+                    "another skeleton, or in another order? Name that, or leave --skeleton out."
+                )
 
 
 _PLACES: dict[Side, str] = {"left": "on the left", "right": "on the right", "middle": "in the middle"}

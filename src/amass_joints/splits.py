@@ -13,7 +13,6 @@ import fnmatch
 import json
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -23,6 +22,7 @@ from typing import Any, Literal, get_args
 from amass_joints.amass import canonical_name
 from amass_joints.errors import InputError
 from amass_joints.finding import as_globs, is_wanted
+from amass_joints.json_files import read_json, shown
 
 Split = Literal["train", "validation", "test"]
 """What a motion is used for."""
@@ -34,9 +34,6 @@ ALIASES: Mapping[str, Split] = {"val": "validation"}
 
 EXPECTED = '{"train": ["CMU", "KIT/3/*"], "validation": ["SFU"], "test": ["HumanEva"]}'
 """What a file looks like."""
-
-MOST_BYTES = 1 << 22
-"""Of a file. All of AMASS's sequences, one by one, take a quarter of that."""
 
 
 @dataclass(frozen=True)
@@ -138,38 +135,15 @@ def published_splits() -> Mapping[str, Splits]:
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    called = os.fspath(path)
-    try:
-        status = os.stat(path)
-        text = ""
-        if stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES:  # a pipe would be waited for
-            text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
+    if not os.path.lexists(path):
         raise InputError(
-            f"{called}: no split and no file has this name; expected {', '.join(published_splits())}, or a file with "
-            f"{EXPECTED}."
-        ) from error
-    except (OSError, ValueError) as error:  # the latter for names that cannot be, and for bytes that are no text
-        raise InputError(f"{called}: cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{called}: it is no regular file; expected one with {EXPECTED}.")
-    if status.st_size > MOST_BYTES:
-        raise InputError(f"{called}: {status.st_size} bytes, expected at most {MOST_BYTES}, of {EXPECTED}.")
-    try:
-        content = json.loads(text, object_pairs_hook=_once_each)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{called}: not JSON that can be used ({error}); expected {EXPECTED}.") from error
+            f"{os.fspath(path)}: no split and no file has this name; expected {', '.join(published_splits())}, or a "
+            f"file with {EXPECTED}."
+        )
+    content = read_json(path, EXPECTED)
     if not isinstance(content, dict):
-        raise InputError(f"{called}: {content!r:.60}; expected {EXPECTED}.")
+        raise InputError(f"{os.fspath(path)}: {shown(content)}; expected {EXPECTED}.")
     return content
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a dict of what JSON has, where no name is there twice: of two lists, one would be lost."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        raise ValueError("a name is there twice")
-    return made
 
 
 def _of_parts(given: Mapping[str, Any], source: str) -> Splits:

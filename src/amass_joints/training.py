@@ -15,7 +15,6 @@ Needs PyTorch: ``pip install 'amass-joints[torch]'``.
 from __future__ import annotations
 
 import hashlib
-import math
 import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,8 +30,10 @@ from amass_joints.cameras import Camera, View
 from amass_joints.choices import ROOT
 from amass_joints.errors import InputError
 from amass_joints.finding import as_globs, is_wanted
+from amass_joints.joint_names import check_joint_names
 from amass_joints.motions import Motion, find_sources
 from amass_joints.random_access import Entry, MotionFile
+from amass_joints.sequences import FRAME_RATES
 from amass_joints.skeletons import Skeleton, skeleton_named
 from amass_joints.splits import PARTS, Split, find_splits
 from amass_joints.views import CameraSet, Viewpoints, viewpoints
@@ -76,7 +77,8 @@ class PoseSequences(Dataset[dict[str, Any]]):
         length: frames of a window.
         stride: frames from the start of a window to that of the next in the same motion.
         rate: Hz; motions at other rates are interpolated, as ``convert --rate`` does it. None: each at its own.
-        skeleton: what the joints are where a file does not say; a name, or a :class:`.Skeleton`.
+        skeleton: what the joints are where a file does not say; a name, or a :class:`.Skeleton`. By where they lie, it
+            is checked that they can be.
         order: the skeleton in whose order joints are wanted; None: as they are.
         only: globs on ``dataset/subject/sequence``; other motions are left out.
         splits: ``uplift``, ``humor``, a file, or globs (:func:`amass_joints.splits.find_splits`); motions that are not
@@ -129,11 +131,15 @@ class PoseSequences(Dataset[dict[str, Any]]):
         seed: int = 0,
     ) -> None:
         _check(length, stride, rate, splits, split, cameras, space, flip, pad, seed)
+        rate = None if rate is None else float(rate)
         self._split, self._normalized, self._flip, self._pad, self._seed = split, normalized, flip, pad == "edge", seed
         self._viewpoints = _seen_by_one(cameras, place, turn, reject, seed)
         self._in_camera = cameras is not None and space != "world"
         listed = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-        files = [MotionFile(source) for source in find_sources(listed, _skeleton(skeleton))]
+        sources = find_sources(listed, _skeleton(skeleton))
+        for source in sources:
+            check_joint_names(source, None)
+        files = [MotionFile(source) for source in sources]
         wanted = _wanted(files, only, splits, split)
         self.windows = Windows(
             [file for file in files if not wanted.isdisjoint(file.entries)],
@@ -261,8 +267,11 @@ def _check(
     for name, number, least in (("length", length, 1), ("stride", stride, 1), ("seed", seed, 0)):
         if not isinstance(number, (int, np.integer)) or number < least:
             raise InputError(f"{name}: found {number!r:.40}, expected a whole number, {least} or more.")
-    if rate is not None and not (math.isfinite(rate) and rate > 0):
-        raise InputError(f"rate: found {rate} Hz, expected a positive number, or None for each motion's own.")
+    lowest, highest = FRAME_RATES
+    if rate is not None and not (isinstance(rate, (int, float, np.number)) and lowest <= rate <= highest):
+        raise InputError(
+            f"rate: found {rate!s:.40} Hz, expected {lowest:g} to {highest:g}, or None for each motion's own."
+        )
     if not 0 <= flip <= 1:
         raise InputError(f"flip: found {flip}, expected a probability, 0 to 1.")
     if split not in (None, *PARTS):

@@ -184,7 +184,8 @@ def _times(num_frames: int, source: float, target: float) -> _Times:
 
 def _num_windows(frames: int, length: int, stride: int, pad: bool) -> int:
     if pad and frames:
-        return max(-(-(frames - length) // stride), 0) + 1
+        whole_or_not = max(-(-(frames - length) // stride), 0) + 1
+        return min(whole_or_not, -(-frames // stride))  # where windows are apart, the motion may end between two
     return max((frames - length) // stride + 1, 0)
 
 

@@ -66,15 +66,26 @@ class Exporter(ABC):
     def __enter__(self) -> Exporter:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if exception[0] is not None:
+    def __exit__(self, kind: object, error: BaseException | None, *where: object) -> None:
+        if error is not None:
             self.discard()
+            self._check_disk(error)
             return
         try:
             self.finish()
-        except BaseException:
+        except BaseException as another:
             self.discard()
+            self._check_disk(another)
             raise
+
+    def _check_disk(self, error: BaseException) -> None:
+        """See that an error is not one of the disk: what is read tells of its own as an :class:`InputError`.
+
+        Raises:
+            InputError: it is.
+        """
+        if isinstance(error, OSError) and str(error.filename or self.out_dir).startswith(str(self.out_dir)):
+            raise InputError(f"{self.out_dir}: cannot be written to: {error.strerror or error}.") from error
 
     def check(self, sources: Sequence[Source]) -> None:
         """See, before anything is read or written, that these can be exported to this place.

@@ -34,12 +34,14 @@ import numpy as np
 from amass_joints.camera_files import are_same
 from amass_joints.cameras import Camera, View
 from amass_joints.deflate import DeflatedArchive
+from amass_joints.directories import check_new
 from amass_joints.export.exporter import Exporter, ExportOptions, Split
 from amass_joints.export.outputs import Outputs
 from amass_joints.export.pickled_tree import pickled_dict
-from amass_joints.motions import Motion
+from amass_joints.motions import Motion, Source
 from amass_joints.npz_writing import CHUNK, npy_header
 from amass_joints.skeletons import H36M17
+from amass_joints.splits import PARTS
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -73,12 +75,23 @@ class MMPose(Exporter):
         self._actions: dict[str, str] = {}
         """The motion of each."""
 
+    def check(self, sources: Sequence[Source]) -> None:
+        """See that no annotations are there: they may be Human3.6M's own, or of cameras that would be written over."""
+        for path in (self._cameras_path, *map(self._part_path, PARTS)):
+            check_new(path)
+
+    @property
+    def _cameras_path(self) -> Path:
+        return self.out_dir / "annotation_body3d" / "cameras.pkl"
+
+    def _part_path(self, part: Split) -> Path:
+        return self.out_dir / "annotation_body3d" / "fps50" / f"h36m_{part}.npz"
+
     def add(self, motion: Motion, views: Sequence[View], split: Split | None) -> None:
         """Keep the rows of a motion: all frames of the first camera, then those of the others."""
         part: Split = split or "train"
         if part not in self._parts:
-            folder = self.out_dir / "annotation_body3d" / "fps50"
-            self._parts[part] = _Rows(self._files, folder / f"h36m_{part}.npz")
+            self._parts[part] = _Rows(self._files, self._part_path(part))
         action = self._action(motion)
         for view in views:
             subject, camera = self._camera(motion, view.camera)
@@ -100,7 +113,7 @@ class MMPose(Exporter):
         for rows in self._parts.values():
             rows.end()
         if self._cameras:
-            cameras = self._files.file(self.out_dir / "annotation_body3d" / "cameras.pkl")
+            cameras = self._files.file(self._cameras_path)
             cameras.writelines(pickled_dict({key: camera_parameters(one) for key, one in self._cameras.items()}))
         self._files.finish()
 

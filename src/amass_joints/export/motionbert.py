@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from amass_joints.export.outputs import Outputs
 from amass_joints.export.pickled_tree import pickled_dict
 from amass_joints.motions import Motion, Source
 from amass_joints.skeletons import H36M17
+from amass_joints.splits import PARTS
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -41,8 +42,6 @@ METRES = 0.298
 
 NEAREST = 0.5
 """Metres in front of the camera. What comes nearer, or is behind it, has no projection that one could learn from."""
-
-PARTS: tuple[Split, ...] = get_args(Split)
 
 
 class MotionBERT(Exporter):

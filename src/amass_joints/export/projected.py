@@ -24,7 +24,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from amass_joints.export.exporter import Exporter, ExportOptions, Split
 from amass_joints.export.outputs import Outputs
 from amass_joints.motions import Motion, Source
 from amass_joints.npz_writing import array_key, write_member
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class Projected(Exporter):
@@ -65,7 +68,7 @@ class Projected(Exporter):
             self._datasets[motion.dataset] = _Dataset(archive, about)
         positions_2d = [view.positions_2d for view in views]
         if self.options.normalized:
-            positions_2d = [view.camera.normalized(view.positions_2d) for view in views]
+            positions_2d = [_normalized(view) for view in views]
         self._datasets[motion.dataset].add(motion, views, np.stack(positions_2d), split)
 
     def finish(self) -> None:
@@ -117,3 +120,9 @@ class _Dataset:
         index = {**begins, **self._about, "cameras": cameras, "sequences": list(self._sequences.values())}
         write_member(self._archive, INDEX, np.frombuffer(json.dumps(index).encode(), np.uint8))
         self._archive.close()
+
+
+def _normalized(view: View) -> Float[np.ndarray, "frames joints 2"]:
+    """Normalize pixels; what has none stays 0, 0."""
+    has_none = ~view.positions_2d.any(axis=-1, keepdims=True)
+    return np.where(has_none, np.float32(0), view.camera.normalized(view.positions_2d))

@@ -10,8 +10,8 @@ from amass_joints.cameras import View
 from amass_joints.choices import ROOT, Choices
 from amass_joints.errors import InputError
 from amass_joints.export.exporter import Exporter
-from amass_joints.export.joints import check_joints
 from amass_joints.finding import is_wanted, may_match
+from amass_joints.joint_names import check_joint_names
 from amass_joints.motions import Motion, Source
 from amass_joints.sequences import Skipped
 from amass_joints.splits import Split, Splits
@@ -64,7 +64,7 @@ class Recipe:
         Raises:
             InputError: they cannot.
         """
-        check_joints(source, self.exporter.skeleton)
+        check_joint_names(source, self.exporter.skeleton)
         if self._in_the_world and source.metadata().choices.root_relative:
             raise InputError(
                 f"{source.path}: its joints are relative to the {ROOT}, and where that was in the world is no longer "

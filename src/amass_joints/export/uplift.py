@@ -22,6 +22,7 @@ from amass_joints.export.exporter import Exporter, ExportOptions, Split
 from amass_joints.export.outputs import Outputs
 from amass_joints.motions import Motion, Source
 from amass_joints.skeletons import H36M17_SPIN
+from amass_joints.splits import PARTS
 
 
 class Uplift(Exporter):
@@ -48,9 +49,10 @@ class Uplift(Exporter):
                     "one of them."
                 )
             names[name] = source
-            output = self.out_dir / f"{name}.npz"
-            if output.exists() and output.samefile(source.path):
-                raise InputError(f"{output}: it would be written over while it is read. Pass another --out.")
+            for part in ("", *PARTS):
+                output = self.out_dir / part / f"{name}.npz"
+                if output.exists() and output.samefile(source.path):
+                    raise InputError(f"{output}: it would be written over while it is read. Pass another --out.")
 
     def add(self, motion: Motion, views: Sequence[View], split: Split | None) -> None:
         """Write a motion into its dataset's file."""

@@ -24,13 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from amass_joints.camera_files import are_same, save_cameras
+from amass_joints.camera_files import are_same, as_file
 from amass_joints.cameras import Camera, View, h36m_cameras
+from amass_joints.directories import check_new
 from amass_joints.errors import InputError
 from amass_joints.export.exporter import Exporter, ExportOptions, Split
 from amass_joints.export.outputs import Outputs
 from amass_joints.export.pickled_tree import PickledTrees
-from amass_joints.motions import Motion
+from amass_joints.motions import Motion, Source
 from amass_joints.skeletons import H36M17, H36M32
 
 METADATA: dict[str, Any] = {
@@ -59,14 +60,21 @@ class VideoPose3D(Exporter):
         """By subject."""
         self._other_cameras: dict[tuple[str | None, str], Camera] = {}
 
+    def _path(self, begins: str, ends: str) -> Path:
+        return self.out_dir / f"{begins}_{self.options.name}{ends}"
+
+    def check(self, sources: Sequence[Source]) -> None:
+        """See that none of the files is there: it may be Human3.6M's own, or would be taken for a part of these."""
+        for path in (self._path("data_3d", ".npz"), self._path("data_2d", "_gt.npz"), self._path("cameras", ".json")):
+            check_new(path)
+
     def add(self, motion: Motion, views: Sequence[View], split: Split | None) -> None:
         """Write a motion, and its views."""
-        name = self.options.name
         if self._positions is None:
-            self._positions = PickledTrees(self._files, self.out_dir / f"data_3d_{name}.npz", "positions_3d")
+            self._positions = PickledTrees(self._files, self._path("data_3d", ".npz"), "positions_3d")
         if self._views is None and views:
             members = ("positions_2d", "visibility", "cameras")
-            self._views = PickledTrees(self._files, self.out_dir / f"data_2d_{name}_gt.npz", *members)
+            self._views = PickledTrees(self._files, self._path("data_2d", "_gt.npz"), *members)
         subject, action = _names(motion, views, split)
         actions = self._actions.setdefault(subject, set())
         if action in actions:
@@ -96,9 +104,7 @@ class VideoPose3D(Exporter):
                         trees.branch(subject)
                 trees.end(**others)
         if self._other_cameras:
-            cameras = self.out_dir / f"cameras_{self.options.name}.json"
-            save_cameras(cameras, self._other_cameras.values())
-            self._files.paths.append(cameras)
+            self._files.file(self._path("cameras", ".json")).write(as_file(self._other_cameras.values()))
         self._files.finish()
 
     @property

@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def check_joints(source: Source, wanted: Skeleton | None) -> None:
-    """See that it is known what a file's joints are, and that those are among them that are wanted.
+def check_joint_names(source: Source, wanted: Skeleton | None) -> None:
+    """See that a file's joints are known where some are wanted, and that those are among them.
 
     Where the user says it, the sides are checked: orders of Human3.6M's 17 joints differ just in which leg is the left.
 
+    Args:
+        source: the file.
+        wanted: the skeleton whose joints are wanted; None: whatever joints there are.
+
     Raises:
-        InputError: it is not known; or the user's word cannot be right; or joints are lacking.
+        InputError: they are wanted and not known; or the user's word cannot be right; or joints are lacking.
     """
     skeleton = source.metadata().skeleton
-    if read_metadata(source.path).skeleton is None:
+    if read_metadata(source.path).skeleton is None and (wanted is not None or source.skeleton is not None):
         skeleton = _said(source)
     if wanted is not None and skeleton is not None:
         wanted.rows_in(skeleton)
@@ -37,7 +41,8 @@ def _said(source: Source) -> Skeleton:
     Raises:
         InputError: it cannot, or nothing is said.
     """
-    positions = next((found["positions_3d"] for _, _, found in iterate(source.path)), None)
+    motions = (found["positions_3d"] for _, _, found in iterate(source.path))
+    positions = next((one for one in motions if len(one)), None)
     if positions is None:
         raise InputError(f"{source.path}: it has no motions.")
     joints = positions.shape[1]
