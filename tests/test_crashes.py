@@ -36,7 +36,7 @@ def assert_nothing_lost(tallies: list[crashes.Tally]) -> None:
 
 
 def test_kills(ordeal: crashes.Ordeal) -> None:
-    assert_nothing_lost(crashes.kill(ordeal, 12))
+    assert_nothing_lost(crashes.kill(ordeal, 8))
 
 
 def test_interrupts(ordeal: crashes.Ordeal) -> None:

@@ -252,8 +252,8 @@ def test_without_a_place_to_keep_it_the_code_is_compiled_each_time(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("setting", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
-def test_settings_for_debugging_other_code_change_nothing(tmp_path: Path, setting: str) -> None:
-    pose_in_a_new_process(True, tmp_path, XDG_CACHE_HOME=str(tmp_path), **{setting: "1"})
-    pose_in_a_new_process(False, tmp_path, XDG_CACHE_HOME=str(tmp_path), **{setting: "1"})
+def test_settings_for_debugging_other_code_change_nothing(tmp_path: Path) -> None:
+    settings = {"NUMBA_DISABLE_JIT": "1", "NUMBA_BOUNDSCHECK": "1"}
+    pose_in_a_new_process(True, tmp_path, XDG_CACHE_HOME=str(tmp_path), **settings)
+    pose_in_a_new_process(False, tmp_path, XDG_CACHE_HOME=str(tmp_path), **settings)
     pose_in_a_new_process(True, tmp_path, XDG_CACHE_HOME=str(tmp_path))

@@ -125,7 +125,9 @@ def test_no_command_uses_the_network(guard: str, no_network: list[str], tmp_path
     files = ["--amass-dir", data, "--joint-regressor", support_data / "J_regressor_h36m.npy", "--workers", 2]
     convert = ["convert", *files, "--out-dir", tmp_path / "out", "--report", tmp_path / "report.json"]
     verify = ["verify", tmp_path / "out", *files]
-    for command in (["demo", tmp_path / "demo"], convert, verify, ["scan", data], ["--version"]):
+    joints, seen = tmp_path / "demo/joints", tmp_path / "seen"
+    export = ["export", joints, "--format", "videopose3d", "--out", seen, "--cameras", "S1"]
+    for command in (["demo", tmp_path / "demo"], convert, verify, export, ["scan", data], ["--version"]):
         result = run([*no_network, *PROGRAM, *command], PYTHONPATH=guard, XDG_CACHE_HOME=tmp_path / "cache")
         assert (result.returncode, result.stderr) == (0, ""), result.stderr
     assert list((tmp_path / "demo/joints").glob("*.npz"))

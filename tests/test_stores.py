@@ -345,12 +345,12 @@ def test_parquet_files_and_row_groups(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_same_motions_give_the_same_bytes(format: str, tmp_path: Path) -> None:
-    motions = [motion(f"{dataset}/s/{number}", 900) for dataset in "AB" for number in range(30)]
+    motions = [motion(f"{dataset}/s/{number}", 600) for dataset in "AB" for number in range(5)]
     rows = [(one, seen_by(h36m_cameras()["S9"], one), None) for one in motions]
     write(format, tmp_path / "one", rows)
     code = (
         "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import test_stores as t\n"
-        "motions = [t.motion(f'{dataset}/s/{number}', 900) for dataset in 'AB' for number in range(30)]\n"
+        "motions = [t.motion(f'{dataset}/s/{number}', 600) for dataset in 'AB' for number in range(5)]\n"
         "rows = [(one, t.seen_by(t.h36m_cameras()['S9'], one), None) for one in motions]\n"
         "t.write(sys.argv[2], pathlib.Path(sys.argv[3]), rows)"
     )
@@ -515,5 +515,5 @@ def test_memory_does_not_grow_with_motions(format: str, tmp_path: Path) -> None:
         return most
 
     peak(2)  # what is made once
-    few, many = peak(30), peak(120)
-    assert many < few + (2 << 20)  # 90 motions more are 55 MB
+    few, many = peak(20), peak(60)
+    assert many < few + (2 << 20)  # 40 motions more are 24 MB

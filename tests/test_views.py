@@ -322,7 +322,7 @@ def all_draws(points: Viewpoints, one: Motion) -> Iterator[tuple[int, np.ndarray
 
 
 @pytest.mark.parametrize("said", ["S1", "h36m", "random:3"])
-@pytest.mark.parametrize("size", [0.3, 1.2, 1.3, 1.4, 2.0, 40.0])
+@pytest.mark.parametrize("size", [0.3, 1.3, 2.0, 40.0])
 def test_the_first_draw_that_shows_all_is_taken_or_the_one_that_shows_most(said: str, size: float) -> None:
     one = motion(size=size, frames=21)
     points = viewpoints(said, place=True, turn=True, reject=True, seed=2)

@@ -293,9 +293,8 @@ def _claim(directory: Path) -> None:
 def _what_next(directory: Path, report: Report) -> str:
     written = next(dataset.output for dataset in report.datasets if dataset.output)
     reading = shlex.quote(f"import amass_joints; print(amass_joints.load({written!r}))")
-    data, again, preferred, regressor = (
-        shlex.quote(str(directory / name)) for name in ("data", "again", "smplx", "support_data/J_regressor_h36m.npy")
-    )
+    names = ("data", "joints", "again", "smplx", "videopose3d", "support_data/J_regressor_h36m.npy")
+    data, joints, again, preferred, exported, regressor = (shlex.quote(str(directory / name)) for name in names)
     return f"""
 One file was broken on purpose: that is how a skip looks.
 
@@ -303,6 +302,9 @@ What to try next:
 
   Read what came out:
     python -c {reading}
+
+  Make of it what VideoPose3D loads, as Human3.6M's cameras see it; docs/ has other trainers' formats:
+    amass-joints export {joints} --format videopose3d --out {exported} --cameras h36m --place --turn
 
   Convert one subject again, at its own frame rates, and write down what was done:
     amass-joints convert --amass-dir {data} --out-dir {again} --joint-regressor {regressor} \\
