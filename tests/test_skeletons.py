@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import amass_joints as aj
+from amass_joints.datasets import FORMATS
+from amass_joints.options import OutputFormat, SkeletonName
 from amass_joints.skeletons import (
     COCO17,
     H36M17,
@@ -35,6 +37,8 @@ def test_the_names_are_those_that_people_ask_for() -> None:
     assert set(asked) <= set(SKELETONS)
     assert [len(SKELETONS[name].joints) for name in asked] == [17, 17, 17, 32, 17, 24, 52, 55]
     assert all(skeleton_named(name).name == name for name in SKELETONS)
+    assert {one.value for one in SkeletonName} == set(SKELETONS)  # those of the command line
+    assert {one.value for one in OutputFormat} == set(FORMATS)
     with pytest.raises(aj.InputError, match="no skeleton 'h36m', expected one of h36m17-spin, h36m17, "):
         skeleton_named("h36m")
 

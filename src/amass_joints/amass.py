@@ -18,6 +18,12 @@ def canonical_name(name: str) -> str:
     return _aliases().get(name, name)
 
 
+def with_canonical_name(path: str) -> str:
+    """Give a motion's name, or a glob on such, ``dataset/...``, with the canonical name of the dataset."""
+    dataset, slash, rest = path.partition("/")
+    return f"{canonical_name(dataset)}{slash}{rest}"
+
+
 def known_frame_rate(dataset: str, subject: str, sequence: str) -> float | None:
     """Give the frame rate of a sequence, Hz, where its file is known to give a wrong one.
 

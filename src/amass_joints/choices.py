@@ -85,6 +85,11 @@ class Choices:
                 )
         object.__setattr__(self, "leave_out", tuple(sorted(set(self.leave_out))))  # so that the same ones are equal
 
+    @property
+    def in_the_world(self) -> bool:
+        """Whether joints are in metres, z up, in the world: what cameras see, and most loaders take."""
+        return (self.units, self.up, self.root_relative) == ("m", "z", False)
+
     def __str__(self) -> str:
         """Say on a line what was chosen."""
         chosen = (

@@ -26,6 +26,7 @@ from amass_joints.options import (
 )
 
 if TYPE_CHECKING:
+    from amass_joints.export.report import ExportReport
     from amass_joints.skeletons import Skeleton
     from amass_joints.splits import Splits
     from amass_joints.views import Viewpoints
@@ -143,10 +144,7 @@ def export(
             options=options,
             listener=display.listener(quiet),
         )
-        if not quiet:
-            display.show(outcome)
-        if report is not None:
-            outcome.save(report)
+        _tell(outcome, report, quiet)
 
 
 def project(
@@ -192,10 +190,16 @@ def project(
             options=ExportOptions(normalized=normalized),
             listener=display.listener(quiet),
         )
-        if not quiet:
-            display.show(outcome)
-        if report is not None:
-            outcome.save(report)
+        _tell(outcome, report, quiet)
+
+
+def _tell(outcome: ExportReport, report: Path | None, quiet: bool) -> None:
+    from amass_joints.export import display
+
+    if not quiet:
+        display.show(outcome)
+    if report is not None:
+        outcome.save(report)
 
 
 def _skeleton(name: SkeletonName | None) -> Skeleton | None:

@@ -88,7 +88,7 @@ INDEX_BEGINS = {"format": "amass-joints npz-flat", "version": 1}
 
 
 def check(array: np.ndarray, frame_rate: float) -> None:
-    """See that a sequence is what both formats promise.
+    """See that a sequence is what all formats promise.
 
     Raises:
         ValueError: it is not.

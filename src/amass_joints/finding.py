@@ -25,7 +25,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from amass_joints.amass import canonical_name
+from amass_joints.amass import canonical_name, with_canonical_name
 from amass_joints.archives import ArchiveError, archive_stem, read_members
 from amass_joints.arrays import ArrayFileError, NpzFile
 from amass_joints.errors import InputError
@@ -116,7 +116,7 @@ def as_globs(only: str | Iterable[str], *, keep_names: bool = False) -> tuple[st
     globs = (only,) if isinstance(only, str) else tuple(only)
     if keep_names:
         return globs
-    return tuple(re.sub("^[^/]*", lambda match: canonical_name(match[0]), glob) for glob in globs)
+    return tuple(map(with_canonical_name, globs))
 
 
 def find_datasets(

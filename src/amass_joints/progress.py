@@ -10,6 +10,17 @@ from amass_joints.finding import Dataset, SequenceFile
 from amass_joints.report import DatasetReport, VerifiedDataset
 
 
+def progress_of_frames() -> Progress:
+    """Make a bar that names what is worked on, and counts frames: its task has a field ``frames``."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        _FramesPerSecond(),
+        TimeRemainingColumn(),
+        transient=True,
+    )
+
+
 class _FramesPerSecond(ProgressColumn):
     def render(self, task: Task) -> Text:
         frames = task.fields["frames"]
@@ -21,13 +32,7 @@ class Bar(Quiet):
     """A progress bar; how far the run is, is measured in bytes of the files, which are known beforehand."""
 
     def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            _FramesPerSecond(),
-            TimeRemainingColumn(),
-            transient=True,
-        )
+        self._progress = progress_of_frames()
 
     def begins(self, datasets: list[Dataset]) -> None:
         """Show the bar, empty."""

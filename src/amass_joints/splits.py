@@ -19,7 +19,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from amass_joints.amass import canonical_name
+from amass_joints.amass import with_canonical_name
 from amass_joints.errors import InputError
 from amass_joints.finding import as_globs, is_wanted
 from amass_joints.json_files import read_json, shown
@@ -68,8 +68,7 @@ class Splits:
         Raises:
             InputError: it is in two splits.
         """
-        dataset, slash, rest = name.partition("/")
-        name = f"{canonical_name(dataset)}{slash}{rest}"
+        name = with_canonical_name(name)
         found = [part for part in PARTS if self._globs[part].match(name)]
         if len(found) > 1:
             by = {part: next(glob for glob in getattr(self, part) if is_wanted(name, [glob])) for part in found}

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from amass_joints.amass import canonical_name
+from amass_joints.amass import with_canonical_name
 from amass_joints.cameras import Camera, View
 from amass_joints.choices import ROOT
 from amass_joints.errors import InputError
@@ -244,7 +244,7 @@ class PoseSequences(Dataset[dict[str, Any]]):
                 f"flip: the files do not say which of the {self.windows.joints} joints are left and right: name them "
                 "with skeleton=..."
             )
-        if self._viewpoints and (choices.units, choices.up, choices.root_relative) != ("m", "z", False):
+        if self._viewpoints and not choices.in_the_world:
             raise InputError(
                 f"cameras: they see motions in metres, z up, in the world; the files have: {choices}. Convert without "
                 "these."
@@ -332,7 +332,7 @@ def _wanted(
     everything = [entry for file in files for entry in file.entries]
     wanted = set()
     for entry in everything:
-        name = f"{canonical_name(entry.dataset)}/{entry.subject}/{entry.name}"
+        name = with_canonical_name(str(entry))
         if is_wanted(name, globs) and (found is None or found.of(name) == split):
             wanted.add(entry)
     if not wanted:

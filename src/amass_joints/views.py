@@ -117,7 +117,7 @@ class Viewpoints:
             InputError: the motion is in other units or axes, or is not finite.
         """
         choices = motion.metadata.choices
-        if (choices.units, choices.up, choices.root_relative) != ("m", "z", False):
+        if not choices.in_the_world:
             raise InputError(f"{motion}: cameras see motions in metres, z up, in the world; this one has: {choices}.")
         if not np.isfinite(motion.positions_3d).all():
             raise InputError(f"{motion}: it has positions that are not finite numbers; convert it again.")

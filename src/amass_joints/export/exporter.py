@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from amass_joints.cameras import View
 from amass_joints.errors import InputError
+from amass_joints.export.outputs import Outputs
 from amass_joints.motions import Motion, Source
 from amass_joints.skeletons import Skeleton
 from amass_joints.splits import Split as Split
@@ -62,6 +63,7 @@ class Exporter(ABC):
 
     def __init__(self, out_dir: Path, options: ExportOptions) -> None:
         self.out_dir, self.options = out_dir, options
+        self._files = Outputs()
 
     def __enter__(self) -> Exporter:
         return self
@@ -112,13 +114,22 @@ class Exporter(ABC):
             InputError: it cannot be written.
         """
 
-    @abstractmethod
+    def end(self) -> None:
+        """Write what comes after the last motion.
+
+        Raises:
+            InputError: it cannot be written, or nothing of the motions could be.
+        """
+        return
+
     def finish(self) -> None:
         """Write what is left to be written, and give the files their names."""
+        self.end()
+        self._files.finish()
 
-    @abstractmethod
     def discard(self) -> None:
         """Remove what was written, after an error."""
+        self._files.discard()
 
     @property
     def notes(self) -> list[str]:
@@ -126,6 +137,6 @@ class Exporter(ABC):
         return []
 
     @property
-    @abstractmethod
     def outputs(self) -> list[Path]:
         """The files or directories that there are in the end."""
+        return self._files.paths

@@ -69,7 +69,6 @@ class MMPose(Exporter):
 
     def __init__(self, out_dir: Path, options: ExportOptions) -> None:
         super().__init__(out_dir, options)
-        self._files = Outputs()
         self._parts: dict[Split, _Rows] = {}
         self._cameras: dict[tuple[str, str], Camera] = {}
         self._actions: dict[str, str] = {}
@@ -108,18 +107,13 @@ class MMPose(Exporter):
         names = ((subject, name) for name in _numbered(_safe(camera.id)))
         return next(one for one in names if are_same(self._cameras.setdefault(one, camera), camera))
 
-    def finish(self) -> None:
-        """Complete the files."""
+    def end(self) -> None:
+        """Write the annotations, whose number is known now, and the cameras."""
         for rows in self._parts.values():
             rows.end()
         if self._cameras:
             cameras = self._files.file(self._cameras_path)
             cameras.writelines(pickled_dict({key: camera_parameters(one) for key, one in self._cameras.items()}))
-        self._files.finish()
-
-    def discard(self) -> None:
-        """Remove them."""
-        self._files.discard()
 
     @property
     def notes(self) -> list[str]:
@@ -127,11 +121,6 @@ class MMPose(Exporter):
         lacking = [f"h36m_{part}.npz" for part in ("train", "test") if part not in self._parts]
         also = "mmpose's configurations also name"
         return [f"{also} {' and '.join(lacking)}: --train, --test or --split"] if lacking else []
-
-    @property
-    def outputs(self) -> list[Path]:
-        """The annotations of each part, and the cameras."""
-        return self._files.paths
 
 
 def camera_parameters(camera: Camera) -> dict[str, Any]:

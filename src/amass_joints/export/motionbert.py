@@ -28,7 +28,6 @@ from amass_joints.cameras import View
 from amass_joints.directories import check_new
 from amass_joints.errors import InputError
 from amass_joints.export.exporter import Exporter, ExportOptions, Split
-from amass_joints.export.outputs import Outputs
 from amass_joints.export.pickled_tree import pickled_dict
 from amass_joints.motions import Motion, Source
 from amass_joints.skeletons import H36M17
@@ -52,7 +51,6 @@ class MotionBERT(Exporter):
 
     def __init__(self, out_dir: Path, options: ExportOptions) -> None:
         super().__init__(out_dir, options)
-        self._files = Outputs()
         self._folders: dict[Split, Path] = {}
         self._clips: dict[Split, int] = dict.fromkeys(PARTS, 0)
         self._not_seen = 0
@@ -103,18 +101,13 @@ class MotionBERT(Exporter):
                 file.writelines(pickled_dict(content))
             self._clips[part] += 1
 
-    def finish(self) -> None:
-        """Give the folders their names."""
+    def end(self) -> None:
+        """See that there is a clip."""
         if self._folders and not any(self._clips.values()):
             raise InputError(
                 f"no clip could be written: in none a camera sees the person, {NEAREST:g} m away or more. Choose other "
                 "cameras, or --place."
             )
-        self._files.finish()
-
-    def discard(self) -> None:
-        """Remove them."""
-        self._files.discard()
 
     @property
     def notes(self) -> list[str]:
@@ -131,11 +124,6 @@ class MotionBERT(Exporter):
                 "convert with --rate to have one frame rate"
             )
         return notes
-
-    @property
-    def outputs(self) -> list[Path]:
-        """The folders."""
-        return self._files.paths
 
 
 def world_label(positions: Float[np.ndarray, "frames joints 3"]) -> Float[np.ndarray, "frames joints 3"]:

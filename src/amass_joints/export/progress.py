@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from amass_joints.display import printable
 from amass_joints.export.report import ExportListener, SourceReport
 from amass_joints.motions import Motion, Source
-from amass_joints.progress import _FramesPerSecond
+from amass_joints.progress import progress_of_frames
 
 
 class Bar(ExportListener):
@@ -19,13 +17,7 @@ class Bar(ExportListener):
     """
 
     def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            _FramesPerSecond(),
-            TimeRemainingColumn(),
-            transient=True,
-        )
+        self._progress = progress_of_frames()
 
     def begins(self, sources: Sequence[Source]) -> None:
         """Show the bar, empty."""

@@ -34,7 +34,6 @@ from amass_joints.datasets import INDEX
 from amass_joints.deflate import DeflatedArchive
 from amass_joints.errors import InputError
 from amass_joints.export.exporter import Exporter, ExportOptions, Split
-from amass_joints.export.outputs import Outputs
 from amass_joints.motions import Motion, Source
 from amass_joints.npz_writing import array_key, write_member
 
@@ -50,7 +49,6 @@ class Projected(Exporter):
 
     def __init__(self, out_dir: Path, options: ExportOptions) -> None:
         super().__init__(out_dir, options)
-        self._files = Outputs()
         self._datasets: dict[str, _Dataset] = {}
 
     def check(self, sources: Sequence[Source]) -> None:
@@ -71,20 +69,10 @@ class Projected(Exporter):
             positions_2d = [_normalized(view) for view in views]
         self._datasets[motion.dataset].add(motion, views, np.stack(positions_2d), split)
 
-    def finish(self) -> None:
-        """Write the indices, and complete the files."""
+    def end(self) -> None:
+        """Write the indices."""
         for dataset in self._datasets.values():
             dataset.end()
-        self._files.finish()
-
-    def discard(self) -> None:
-        """Remove the files."""
-        self._files.discard()
-
-    @property
-    def outputs(self) -> list[Path]:
-        """One file for each dataset."""
-        return self._files.paths
 
 
 class _Dataset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amass_joints.amass import canonical_name, is_same_rate
+from amass_joints.amass import canonical_name, is_same_rate, with_canonical_name
 from amass_joints.cameras import View
 from amass_joints.choices import ROOT, Choices
 from amass_joints.errors import InputError
@@ -51,7 +51,7 @@ class Recipe:
             raise InputError(f"{name} has no place for what cameras see: leave --cameras out.")
         if self.exporter.skeleton is not None and chosen.order not in (None, self.exporter.skeleton.name):
             raise InputError(f"{name} has the joints in the order {self.exporter.skeleton.name}: leave --order out.")
-        if self._in_the_world and (chosen.up, chosen.units, chosen.root_relative) != ("z", "m", False):
+        if self._in_the_world and not chosen.in_the_world:
             why = name if self.exporter.in_the_world else "what cameras see"
             raise InputError(
                 f"{why} is in metres, z up, in the world: leave --up, --units and --root-relative out. (Loaders "
@@ -81,7 +81,7 @@ class Recipe:
 
     def wants(self, motion: Motion) -> bool:
         """Whether it is among what is to be exported."""
-        return is_wanted(_canonical(motion), self.only)
+        return is_wanted(with_canonical_name(str(motion)), self.only)
 
     def prepare(self, motion: Motion, exporter: Exporter) -> Prepared | Skipped:
         """Make of a motion what the format demands, or say why it is left out.
@@ -91,7 +91,7 @@ class Recipe:
         """
         split = None
         if self.splits is not None:
-            split = self.splits.of(_canonical(motion))
+            split = self.splits.of(str(motion))
             if split is None:
                 return Skipped("in no part of the split")
         chosen = motion.chosen(self.choices)
@@ -108,10 +108,6 @@ class Recipe:
         if self.cameras is not None:
             motion, views = self.cameras.see(motion, split)
         return Prepared(motion, tuple(views), split)
-
-
-def _canonical(motion: Motion) -> str:
-    return f"{canonical_name(motion.dataset)}/{motion.subject}/{motion.name}"
 
 
 def _check_rate(motion: Motion, exporter: Exporter) -> None:

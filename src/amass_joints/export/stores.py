@@ -34,7 +34,6 @@ import numpy as np
 from amass_joints.cameras import View
 from amass_joints.errors import InputError
 from amass_joints.export.exporter import Exporter, ExportOptions, Split
-from amass_joints.export.outputs import Outputs
 from amass_joints.metadata import Metadata
 from amass_joints.motions import Motion, Source
 from amass_joints.npz_writing import escaped, percent
@@ -55,7 +54,6 @@ class Store(Exporter):
 
     def __init__(self, out_dir: Path, options: ExportOptions) -> None:
         super().__init__(out_dir, options)
-        self._files = Outputs()
         self._first: _Likeness | None = None
         self._names: set[tuple[str, str, str]] = set()
 
@@ -109,25 +107,11 @@ class Store(Exporter):
     def write(self, motion: Motion, views: Sequence[View], split: Split | None) -> None:
         """Write a motion."""
 
-    def end(self) -> None:
-        """Write what comes after the last motion."""
-        return
-
     def finish(self) -> None:
         """Complete what is written."""
         if self._first is not None:
             with self._writing():
-                self.end()
-                self._files.finish()
-
-    def discard(self) -> None:
-        """Remove it."""
-        self._files.discard()
-
-    @property
-    def outputs(self) -> list[Path]:
-        """The file or directory."""
-        return self._files.paths
+                super().finish()
 
     def attributes_of(self, metadata: Metadata) -> dict[str, Any]:
         """Give what is written down of all motions, as JSON knows it."""

@@ -19,7 +19,6 @@ from amass_joints.cameras import View
 from amass_joints.datasets import DatasetWriter
 from amass_joints.errors import InputError
 from amass_joints.export.exporter import Exporter, ExportOptions, Split
-from amass_joints.export.outputs import Outputs
 from amass_joints.motions import Motion, Source
 from amass_joints.skeletons import H36M17_SPIN
 from amass_joints.splits import PARTS
@@ -35,7 +34,6 @@ class Uplift(Exporter):
 
     def __init__(self, out_dir: Path, options: ExportOptions) -> None:
         super().__init__(out_dir, options)
-        self._files = Outputs()
         self._writers: dict[Path, DatasetWriter] = {}
 
     def check(self, sources: Sequence[Source]) -> None:
@@ -71,16 +69,3 @@ class Uplift(Exporter):
             raise
         except ValueError as error:
             raise InputError(f"{motion}: {error}.") from error
-
-    def finish(self) -> None:
-        """Complete the files."""
-        self._files.finish()
-
-    def discard(self) -> None:
-        """Remove them."""
-        self._files.discard()
-
-    @property
-    def outputs(self) -> list[Path]:
-        """One file a dataset, or one of it in each part of the split."""
-        return self._files.paths

@@ -29,7 +29,6 @@ from amass_joints.cameras import Camera, View, h36m_cameras
 from amass_joints.directories import check_new
 from amass_joints.errors import InputError
 from amass_joints.export.exporter import Exporter, ExportOptions, Split
-from amass_joints.export.outputs import Outputs
 from amass_joints.export.pickled_tree import PickledTrees
 from amass_joints.motions import Motion, Source
 from amass_joints.skeletons import H36M17, H36M32
@@ -53,7 +52,6 @@ class VideoPose3D(Exporter):
 
     def __init__(self, out_dir: Path, options: ExportOptions) -> None:
         super().__init__(out_dir, options)
-        self._files = Outputs()
         self._positions: PickledTrees | None = None
         self._views: PickledTrees | None = None
         self._actions: dict[str, set[str]] = {}
@@ -95,8 +93,8 @@ class VideoPose3D(Exporter):
         if subject not in h36m_cameras():
             self._other_cameras |= {(view.camera.subject, view.camera.id): view.camera for view in views}
 
-    def finish(self) -> None:
-        """Complete the files."""
+    def end(self) -> None:
+        """Write what belongs to all motions: the subjects that have none, the metadata, the cameras."""
         for trees, others in ((self._positions, {}), (self._views, {"metadata": METADATA})):
             if trees is not None:
                 if self._is_human36m:  # run.py asks for all of its subjects, also for those that no sequence fell to
@@ -105,15 +103,10 @@ class VideoPose3D(Exporter):
                 trees.end(**others)
         if self._other_cameras:
             self._files.file(self._path("cameras", ".json")).write(as_file(self._other_cameras.values()))
-        self._files.finish()
 
     @property
     def _is_human36m(self) -> bool:
         return self._actions.keys() <= h36m_cameras().keys()
-
-    def discard(self) -> None:
-        """Remove them."""
-        self._files.discard()
 
     @property
     def notes(self) -> list[str]:
@@ -128,11 +121,6 @@ class VideoPose3D(Exporter):
         if self._actions.keys() <= TEST_SUBJECTS:
             notes.append("VideoPose3D does not train on S9 and S11, which all motions fell to")
         return notes
-
-    @property
-    def outputs(self) -> list[Path]:
-        """The 3D file, the 2D file, and the cameras where they are others than Human3.6M's."""
-        return self._files.paths
 
 
 def _names(motion: Motion, views: Sequence[View], split: Split | None) -> tuple[str, str]:
